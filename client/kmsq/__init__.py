@@ -1,0 +1,1 @@
+"""kmsq: a key management service whose front door is a message queue. The producer side."""
