@@ -67,9 +67,7 @@ def parse_header(blob: bytes) -> BlobHeader:
     Raises `InvalidCiphertextException` for a length outside 99 … 6,144 bytes, an unknown version or suite.
     """
     _check_layout(blob)
-    digits = blob[_KEY_ID].hex()
-    key_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    return BlobHeader(key_id, int.from_bytes(blob[_MATERIAL_NUMBER], "big"))
+    return BlobHeader(_key_id_text(blob[_KEY_ID]), int.from_bytes(blob[_MATERIAL_NUMBER], "big"))
 
 
 def seal(material: Secret, header: BlobHeader, plaintext: bytes, context: Mapping[str, str]) -> bytes:
@@ -194,11 +192,12 @@ def _check_layout(blob: bytes) -> None:
 def _key_id_bytes(key_id: str) -> bytes:
     """Return the UUID's 16 bytes. Raises `ValueError` for anything but its canonical, lower-case text."""
     raw = bytes.fromhex(key_id.replace("-", ""))
-    digits = raw.hex()
-    if (
-        key_id != f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-        or len(raw) != KEY_ID_BYTES
-    ):
+    if len(raw) != KEY_ID_BYTES or key_id != _key_id_text(raw):
         message = "a key id is a UUID in lower case"
         raise ValueError(message)
     return raw
+
+
+def _key_id_text(raw: bytes) -> str:
+    digits = raw.hex()  # three times as fast as uuid.UUID, on the way of every message
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
