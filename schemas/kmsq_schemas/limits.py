@@ -1,0 +1,52 @@
+"""The sizes and ranges of the contract. Each constant carries its unit and its source; "service model" is that of AWS KMS, 2014-11-01."""
+
+# Messages
+MESSAGE_MAX_BYTES = 4 * 1024 * 1024  # body of any message, each way: DESIGN.md §5, below RabbitMQ 4's default of 16 MiB
+SINGLE_BODY_MAX_BYTES = 128 * 1024  # ordinary requests: 10 grant tokens of 8,192 characters, a context and a plaintext
+POLICY_BODY_MAX_BYTES = 256 * 1024  # requests that carry a policy: 32,768 bytes, each of which JSON may write as \u00xx
+
+# Symmetric cryptography
+PLAINTEXT_MAX_BYTES = 4096  # service model, PlaintextType
+CIPHERTEXT_MAX_BYTES = 6144  # service model, CiphertextType
+CONTEXT_MAX_BYTES = 8192  # an encryption context in its associated-data encoding: DESIGN.md §4
+CONTEXT_LENGTH_BYTES = 4  # length prefix of every string in that encoding: DESIGN.md §4
+RANDOM_MAX_BYTES = 1024  # service model, NumberOfBytesType: GenerateRandom and data keys
+ATTESTATION_MAX_BYTES = 262_144  # service model, AttestationDocumentType
+KEY_MATERIAL_ID_CHARS = 64  # service model, BackingKeyIdType: 32 bytes in hexadecimal
+
+# Names and texts
+KEY_ID_MAX_CHARS = 2048  # service model, KeyIdType: key id, key ARN, alias name or alias ARN
+ARN_MIN_CHARS = 20  # service model, ArnType
+ARN_MAX_CHARS = 2048  # service model, ArnType
+ALIAS_MAX_CHARS = 256  # service model, AliasNameType
+ALIASES_PER_KEY = 50  # AWS KMS quota
+DESCRIPTION_MAX_CHARS = 8192  # service model, DescriptionType
+MATERIAL_DESCRIPTION_MAX_CHARS = 256  # service model, KeyMaterialDescriptionType
+POLICY_MAX_CHARS = 131_072  # service model, PolicyType: beyond it a request is malformed
+POLICY_MAX_BYTES = 32_768  # AWS KMS quota: between it and POLICY_MAX_CHARS the answer is LimitExceededException
+POLICY_NAME_MAX_CHARS = 128  # service model, PolicyNameType
+GRANT_TOKENS_MAX = 10  # a request: service model, GrantTokenList
+GRANT_TOKEN_MAX_CHARS = 8192  # service model, GrantTokenType
+TAGS_PER_KEY = 50  # AWS KMS quota
+TAG_KEY_MAX_CHARS = 128  # service model, TagKeyType
+TAG_VALUE_MAX_CHARS = 256  # service model, TagValueType
+CUSTOM_KEY_STORE_ID_MAX_CHARS = 64  # service model, CustomKeyStoreIdType
+CLUSTER_ID_MIN_CHARS = 19  # service model, CloudHsmClusterIdType
+CLUSTER_ID_MAX_CHARS = 24  # service model, CloudHsmClusterIdType
+XKS_KEY_ID_MAX_CHARS = 128  # service model, XksKeyIdType
+REGION_MAX_CHARS = 32  # service model, RegionType
+
+# Pages: entries in one reply
+MARKER_MAX_CHARS = 1024  # service model, MarkerType
+PAGE_MAX = 1000  # service model, LimitType
+KEYS_PAGE_DEFAULT = 100  # AWS KMS API reference, ListKeys
+ROTATIONS_PAGE_DEFAULT = 100  # AWS KMS API reference, ListKeyRotations
+ALIASES_PAGE_DEFAULT = 50  # AWS KMS API reference, ListAliases
+ALIASES_PAGE_MAX = 100  # AWS KMS API reference, ListAliases
+
+# Lifecycle
+DELETION_WINDOW_MIN_DAYS = 7  # AWS KMS API reference, ScheduleKeyDeletion
+DELETION_WINDOW_MAX_DAYS = 30  # AWS KMS API reference, ScheduleKeyDeletion
+DELETION_WINDOW_DEFAULT_DAYS = 30  # AWS KMS API reference, ScheduleKeyDeletion
+PENDING_WINDOW_MAX_DAYS = 365  # service model, PendingWindowInDaysType: what a reply may show
+ON_DEMAND_ROTATIONS_PER_KEY = 25  # AWS KMS quota

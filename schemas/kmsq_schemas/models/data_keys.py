@@ -1,0 +1,76 @@
+"""Data keys and random bytes."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from kmsq_schemas.constraints import RULE
+from kmsq_schemas.models.base import Reply, Request, Unpicklable
+from kmsq_schemas.models.enums import DataKeySpec
+from kmsq_schemas.models.symmetric import RecipientInfo
+from kmsq_schemas.models.types import (
+    Ciphertext,
+    CustomKeyStoreId,
+    EncryptionContext,
+    GrantTokens,
+    KeyId,
+    KeyMaterialId,
+    NumberOfBytes,
+    Plaintext,
+)
+
+_SPEC_BYTES = {DataKeySpec.AES_256: 32, DataKeySpec.AES_128: 16}
+
+
+class _DataKeyRequest(Request):
+    key_id: KeyId
+    encryption_context: EncryptionContext | None = None
+    number_of_bytes: NumberOfBytes | None = None
+    key_spec: DataKeySpec | None = None
+    grant_tokens: GrantTokens | None = None
+    dry_run: bool | None = None
+
+    @property
+    def data_key_bytes(self) -> int:
+        """The length of the data key, however it was named."""
+        return self.number_of_bytes or _SPEC_BYTES[self.key_spec or DataKeySpec.AES_256]
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.number_of_bytes is None) == (self.key_spec is None):
+            raise PydanticCustomError(RULE, "Please specify either number of bytes or key spec")
+        return self
+
+
+class GenerateDataKeyRequest(_DataKeyRequest):
+    recipient: RecipientInfo | None = None
+
+
+class GenerateDataKeyReply(Unpicklable, Reply):
+    ciphertext_blob: Ciphertext
+    plaintext: Annotated[Plaintext, Field(repr=False)]
+    key_id: KeyId
+    ciphertext_for_recipient: Ciphertext | None = None
+    key_material_id: KeyMaterialId | None = None
+
+
+class GenerateDataKeyWithoutPlaintextRequest(_DataKeyRequest):
+    pass
+
+
+class GenerateDataKeyWithoutPlaintextReply(Reply):
+    ciphertext_blob: Ciphertext
+    key_id: KeyId
+    key_material_id: KeyMaterialId | None = None
+
+
+class GenerateRandomRequest(Request):
+    number_of_bytes: NumberOfBytes
+    custom_key_store_id: CustomKeyStoreId | None = None
+    recipient: RecipientInfo | None = None
+
+
+class GenerateRandomReply(Unpicklable, Reply):
+    plaintext: Annotated[Plaintext, Field(repr=False)]
+    ciphertext_for_recipient: Ciphertext | None = None
