@@ -1,0 +1,164 @@
+"""The condition keys that mean something here, and what their values are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from typing import Final
+
+from kmsq_worker.policy.access import Access, Value
+from kmsq_worker.policy.flaw import Flaw, shown
+
+
+class ConditionKey(StrEnum):
+    """Names of the values a request brings along in `Access.values`."""
+
+    BYPASS_POLICY_LOCKOUT_SAFETY_CHECK = "kms:BypassPolicyLockoutSafetyCheck"
+    DATA_KEY_PAIR_SPEC = "kms:DataKeyPairSpec"
+    ENCRYPTION_ALGORITHM = "kms:EncryptionAlgorithm"
+    EPOCH_TIME = "aws:EpochTime"
+    EXPIRATION_MODEL = "kms:ExpirationModel"
+    GRANTEE_PRINCIPAL = "kms:GranteePrincipal"
+    GRANT_CONSTRAINT_TYPE = "kms:GrantConstraintType"
+    GRANT_OPERATIONS = "kms:GrantOperations"
+    KEY_AGREEMENT_ALGORITHM = "kms:KeyAgreementAlgorithm"
+    KEY_ORIGIN = "kms:KeyOrigin"
+    KEY_SPEC = "kms:KeySpec"
+    KEY_USAGE = "kms:KeyUsage"
+    MAC_ALGORITHM = "kms:MacAlgorithm"
+    MESSAGE_TYPE = "kms:MessageType"
+    MULTI_REGION = "kms:MultiRegion"
+    REENCRYPT_ON_SAME_KEY = "kms:ReEncryptOnSameKey"
+    REQUEST_ALIAS = "kms:RequestAlias"
+    RESOURCE_ALIASES = "kms:ResourceAliases"
+    RETIRING_PRINCIPAL = "kms:RetiringPrincipal"
+    ROTATION_PERIOD_IN_DAYS = "kms:RotationPeriodInDays"
+    SCHEDULE_KEY_DELETION_PENDING_WINDOW_IN_DAYS = "kms:ScheduleKeyDeletionPendingWindowInDays"
+    SIGNING_ALGORITHM = "kms:SigningAlgorithm"
+    TAG_KEYS = "aws:TagKeys"
+    VALID_TO = "kms:ValidTo"
+    WRAPPING_ALGORITHM = "kms:WrappingAlgorithm"
+    WRAPPING_KEY_SPEC = "kms:WrappingKeySpec"
+
+
+REQUEST_TAG: Final = "aws:RequestTag/"
+RESOURCE_TAG: Final = "aws:ResourceTag/"
+ENCRYPTION_CONTEXT: Final = "kms:EncryptionContext:"
+
+
+class Kind(Enum):
+    """What a value is, hence which operators fit."""
+
+    TEXT = auto()
+    ARN = auto()
+    BOOL = auto()
+    NUMBER = auto()
+    MOMENT = auto()
+
+
+Read = Callable[[Access], tuple[Value, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """
+    A condition key. `read` gives its values, none when the request does not have it.
+
+    `supplied` is its name in `Access.values` (a prefix for tags), None when the rest of `Access` tells.
+    `always` marks what every request has: when it is not there, the worker failed to supply it.
+    """
+
+    name: str
+    kinds: frozenset[Kind]
+    read: Read
+    supplied: str | None = None
+    always: bool = False
+
+
+def find(name: str) -> Key:
+    """
+    Look a key up by its name in a policy. Case never matters, not even in the part that names a tag or a pair.
+
+    Raises `Flaw` for a key that no request here can have.
+    """
+    folded = name.casefold()
+    if folded in _KEYS:
+        return _KEYS[folded]
+    for prefix, family in _FAMILIES.items():
+        if folded.startswith(prefix.casefold()) and len(name) > len(prefix):
+            return family(name[len(prefix) :])
+    raise Flaw("Condition", f"unknown condition key {shown(name)}")
+
+
+def _supplied(name: ConditionKey, *kinds: Kind) -> Key:
+    def read(access: Access) -> tuple[Value, ...]:
+        value = access.values.get(name)
+        if value is None:
+            return ()
+        return value if isinstance(value, tuple) else (value,)
+
+    return Key(name, frozenset(kinds or {Kind.TEXT}), read, supplied=name)
+
+
+def _time(name: str, *kinds: Kind) -> Key:
+    read = _supplied(ConditionKey.EPOCH_TIME).read
+    return Key(name, frozenset(kinds), read, supplied=ConditionKey.EPOCH_TIME, always=True)
+
+
+def _known(name: str, kind: Kind, read: Read) -> Key:
+    return Key(name, frozenset({kind}), read)
+
+
+def _pair(suffix: str) -> Key:
+    folded = suffix.casefold()
+
+    def read(access: Access) -> tuple[Value, ...]:
+        return tuple(value for key, value in access.context.items() if key.casefold() == folded)
+
+    return _known(ENCRYPTION_CONTEXT + suffix, Kind.TEXT, read)
+
+
+def _tag(prefix: str) -> Callable[[str], Key]:
+    def family(suffix: str) -> Key:
+        folded = (prefix + suffix).casefold()
+
+        def read(access: Access) -> tuple[Value, ...]:
+            return tuple(value for name, value in access.values.items() if name.casefold() == folded)
+
+        return Key(prefix + suffix, frozenset({Kind.TEXT}), read, supplied=prefix)
+
+    return family
+
+
+_FAMILIES: Final = {
+    ENCRYPTION_CONTEXT: _pair,
+    REQUEST_TAG: _tag(REQUEST_TAG),
+    RESOURCE_TAG: _tag(RESOURCE_TAG),
+}
+
+_KINDS: Final = {
+    ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: Kind.BOOL,
+    ConditionKey.GRANTEE_PRINCIPAL: Kind.ARN,
+    ConditionKey.MULTI_REGION: Kind.BOOL,
+    ConditionKey.REENCRYPT_ON_SAME_KEY: Kind.BOOL,
+    ConditionKey.RETIRING_PRINCIPAL: Kind.ARN,
+    ConditionKey.ROTATION_PERIOD_IN_DAYS: Kind.NUMBER,
+    ConditionKey.SCHEDULE_KEY_DELETION_PENDING_WINDOW_IN_DAYS: Kind.NUMBER,
+    ConditionKey.VALID_TO: Kind.MOMENT,
+}
+
+_KEYS: Final = {
+    key.name.casefold(): key
+    for key in (
+        *(_supplied(name, _KINDS.get(name, Kind.TEXT)) for name in ConditionKey),
+        _time("aws:CurrentTime", Kind.MOMENT),
+        _time("aws:EpochTime", Kind.MOMENT, Kind.NUMBER),
+        _known("aws:PrincipalArn", Kind.ARN, lambda access: (access.principal,)),
+        _known("aws:PrincipalAccount", Kind.TEXT, lambda access: (access.principal.split(":")[4],)),
+        _known("aws:PrincipalType", Kind.TEXT, lambda _: ("User",)),
+        _known("aws:username", Kind.TEXT, lambda access: (access.principal.rpartition("/")[2],)),
+        _known("kms:CallerAccount", Kind.TEXT, lambda access: (access.principal.split(":")[4],)),
+        _known("kms:EncryptionContextKeys", Kind.TEXT, lambda access: tuple(access.context)),
+        # Policies made for AWS ask it to let AWS services create grants. There are none here, so it is always false.
+        _known("kms:GrantIsForAWSResource", Kind.BOOL, lambda _: (False,)),
+    )
+}
