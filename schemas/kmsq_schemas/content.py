@@ -16,6 +16,9 @@ INT_MAX = 2**64 - 1
 INT_MAX_CHARS = 20  # decimal digits of 2**64 - 1, sign included for -(2**63)
 
 
+_JSON_SPACE = " \t\n\r"  # RFC 8259 §2
+
+
 class ContentType(StrEnum):
     """`content_type` of a message."""
 
@@ -80,9 +83,7 @@ _json = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer, parse_fl
 def _read_json(body: bytes) -> object:
     # The refusal is raised after the handlers have been left, so that it carries no context: see MalformedBody.
     try:
-        value: object = _json.decode(body.decode())
-        if b"\\u" in body:
-            from_json(body)  # the standard library lets lone surrogates pass; this parser does not
+        return _parse_json(body)
     except _Refused as refusal:
         reason = str(refusal)
     except json.JSONDecodeError as error:
@@ -93,9 +94,19 @@ def _read_json(body: bytes) -> object:
         reason = "Body is not valid JSON: a lone surrogate"
     except RecursionError:
         reason = "Body is not valid JSON: nested too deeply"
-    else:
-        return value
     raise MalformedBody(reason)
+
+
+def _parse_json(body: bytes) -> object:
+    text = body.decode().strip(_JSON_SPACE)
+    value: object
+    value, end = _json.raw_decode(text)
+    if end != len(text):
+        message = "Body is not valid JSON: something follows the value"
+        raise _Refused(message)
+    if "\\u" in text:
+        from_json(text)  # the standard library lets lone surrogates pass; this parser does not
+    return value
 
 
 def _refuse_tag(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The sizes and ranges of the contract. Each constant carries its unit and its source; "service model" is that of AWS KMS, 2014-11-01."""
+"""Sizes and ranges, each with its unit and source. "Service model" is that of AWS KMS, 2014-11-01, in botocore."""
 
 # Messages
 MESSAGE_MAX_BYTES = 4 * 1024 * 1024  # body of any message, each way: DESIGN.md §5, below RabbitMQ 4's default of 16 MiB

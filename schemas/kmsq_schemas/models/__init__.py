@@ -93,9 +93,9 @@ from kmsq_schemas.models.symmetric import (
     DecryptRequest,
     EncryptReply,
     EncryptRequest,
+    RecipientInfo,
     ReEncryptReply,
     ReEncryptRequest,
-    RecipientInfo,
 )
 
 __all__ = [

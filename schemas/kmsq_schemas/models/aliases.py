@@ -12,6 +12,8 @@ _AliasesLimit = Annotated[int, Field(ge=1, le=limits.ALIASES_PAGE_MAX)]
 
 
 class CreateAliasRequest(Request):
+    """Name a key."""
+
     alias_name: AliasName
     target_key_id: KeyId
 
@@ -21,6 +23,8 @@ class CreateAliasReply(Reply):
 
 
 class UpdateAliasRequest(Request):
+    """Point an alias at another key of the same type and usage."""
+
     alias_name: AliasName
     target_key_id: KeyId
 
@@ -30,6 +34,8 @@ class UpdateAliasReply(Reply):
 
 
 class DeleteAliasRequest(Request):
+    """Delete an alias; its key stays."""
+
     alias_name: AliasName
 
 
@@ -38,6 +44,8 @@ class DeleteAliasReply(Reply):
 
 
 class ListAliasesRequest(Request):
+    """List aliases, of one key or of the account, a page at a time."""
+
     key_id: KeyId | None = None
     limit: _AliasesLimit | None = None
     marker: Marker | None = None

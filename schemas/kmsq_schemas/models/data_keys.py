@@ -44,6 +44,8 @@ class _DataKeyRequest(Request):
 
 
 class GenerateDataKeyRequest(_DataKeyRequest):
+    """Generate a data key and return it in plaintext and wrapped."""
+
     recipient: RecipientInfo | None = None
 
 
@@ -56,7 +58,7 @@ class GenerateDataKeyReply(Unpicklable, Reply):
 
 
 class GenerateDataKeyWithoutPlaintextRequest(_DataKeyRequest):
-    pass
+    """Generate a data key and return it wrapped only."""
 
 
 class GenerateDataKeyWithoutPlaintextReply(Reply):
@@ -66,6 +68,8 @@ class GenerateDataKeyWithoutPlaintextReply(Reply):
 
 
 class GenerateRandomRequest(Request):
+    """Return random bytes."""
+
     number_of_bytes: NumberOfBytes
     custom_key_store_id: CustomKeyStoreId | None = None
     recipient: RecipientInfo | None = None

@@ -1,6 +1,5 @@
 """The enumerations of the API. A member's value is what travels."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from pydantic import GetCoreSchemaHandler
@@ -17,7 +16,7 @@ class WireEnum(StrEnum):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type["WireEnum"], handler: GetCoreSchemaHandler) -> CoreSchema:
         """Look the text up before the strict check; anything else is left for it to refuse."""
-        members: Mapping[str, WireEnum] = {member.value: member for member in source}
+        members = {member.value: member for member in source}
 
         def by_text(value: object) -> object:
             return members.get(value, value) if type(value) is str else value

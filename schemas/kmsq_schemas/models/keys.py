@@ -57,6 +57,8 @@ class Tag(Request):
 
 
 class CreateKeyRequest(Request):
+    """Create a CMK. Tags, custom key stores and multi-Region keys are answered with `UnsupportedOperationException`."""
+
     policy: Policy | None = None
     description: Description | None = None
     key_usage: KeyUsage | None = None
@@ -133,6 +135,8 @@ class CreateKeyReply(Reply):
 
 
 class DescribeKeyRequest(Request):
+    """Describe a key, named by id, ARN, alias or alias ARN."""
+
     key_id: KeyId
     grant_tokens: GrantTokens | None = None
 
@@ -142,6 +146,8 @@ class DescribeKeyReply(Reply):
 
 
 class ListKeysRequest(Request):
+    """List the keys of the account, a page at a time."""
+
     limit: Limit | None = None
     marker: Marker | None = None
     resource_owners: Annotated[list[ResourceOwner], Field(min_length=1, max_length=2)] | None = None
@@ -159,6 +165,8 @@ class ListKeysReply(Reply):
 
 
 class EnableKeyRequest(Request):
+    """Make a disabled key usable again."""
+
     key_id: KeyId
 
 
@@ -167,6 +175,8 @@ class EnableKeyReply(Reply):
 
 
 class DisableKeyRequest(Request):
+    """Stop a key from being used, at once and everywhere."""
+
     key_id: KeyId
 
 
@@ -175,6 +185,8 @@ class DisableKeyReply(Reply):
 
 
 class UpdateKeyDescriptionRequest(Request):
+    """Replace the description of a key."""
+
     key_id: KeyId
     description: Description
 
@@ -184,6 +196,8 @@ class UpdateKeyDescriptionReply(Reply):
 
 
 class ScheduleKeyDeletionRequest(Request):
+    """Let a key be deleted after 7 to 30 days (30 unless said)."""
+
     key_id: KeyId
     pending_window_in_days: _DeletionWindow | None = None
 
@@ -196,6 +210,8 @@ class ScheduleKeyDeletionReply(Reply):
 
 
 class CancelKeyDeletionRequest(Request):
+    """Keep a key that awaits its deletion; it comes back disabled."""
+
     key_id: KeyId
 
 

@@ -5,6 +5,8 @@ from kmsq_schemas.models.types import KeyId, Policy, PolicyName
 
 
 class GetKeyPolicyRequest(Request):
+    """Read the policy of a key."""
+
     key_id: KeyId
     policy_name: PolicyName | None = None
 
@@ -15,6 +17,8 @@ class GetKeyPolicyReply(Reply):
 
 
 class PutKeyPolicyRequest(Request):
+    """Replace the policy of a key."""
+
     key_id: KeyId
     policy_name: PolicyName | None = None
     policy: Policy
@@ -26,7 +30,7 @@ class PutKeyPolicyReply(Reply):
 
 
 class GetAccountPolicyRequest(Request):
-    pass
+    """Read the account policy."""
 
 
 class GetAccountPolicyReply(Reply):
@@ -34,6 +38,8 @@ class GetAccountPolicyReply(Reply):
 
 
 class PutAccountPolicyRequest(Request):
+    """Replace the account policy, which decides on what has no key."""
+
     policy: Policy
     bypass_policy_lockout_safety_check: bool | None = None
 

@@ -15,6 +15,8 @@ _MaterialDescription = Annotated[
 
 
 class RotateKeyOnDemandRequest(Request):
+    """Add new key material to a key; the old stays for decryption."""
+
     key_id: KeyId
 
 
@@ -23,6 +25,8 @@ class RotateKeyOnDemandReply(Reply):
 
 
 class ListKeyRotationsRequest(Request):
+    """List a key's rotations, a page at a time."""
+
     key_id: KeyId
     include_key_material: IncludeKeyMaterial | None = None
     limit: Limit | None = None

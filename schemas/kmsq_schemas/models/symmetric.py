@@ -25,6 +25,8 @@ class RecipientInfo(Request):
 
 
 class EncryptRequest(Unpicklable, Request):
+    """Encrypt up to 4,096 bytes."""
+
     key_id: KeyId
     plaintext: Annotated[Plaintext, Field(repr=False)]
     encryption_context: EncryptionContext | None = None
@@ -40,6 +42,8 @@ class EncryptReply(Reply):
 
 
 class DecryptRequest(Request):
+    """Decrypt a ciphertext blob, which names its own key."""
+
     ciphertext_blob: Ciphertext
     encryption_context: EncryptionContext | None = None
     grant_tokens: GrantTokens | None = None
@@ -59,6 +63,8 @@ class DecryptReply(Unpicklable, Reply):
 
 
 class ReEncryptRequest(Request):
+    """Decrypt a ciphertext blob and encrypt its plaintext under another key, inside the worker."""
+
     ciphertext_blob: Ciphertext
     source_encryption_context: EncryptionContext | None = None
     source_key_id: KeyId | None = None

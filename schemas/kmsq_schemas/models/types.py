@@ -14,6 +14,7 @@ from kmsq_schemas.constraints import CONSTRAINT
 from kmsq_schemas.content import ContentType
 
 _BASE64_PATTERN = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_JSON = ContentType.JSON
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that datetime can hold
 
@@ -48,7 +49,7 @@ class BlobField:
         """Decode base64 where the input came from JSON, then demand bytes."""
 
         def from_wire(value: object, info: ValidationInfo) -> object:
-            return from_base64(value) if info.context is ContentType.JSON or info.mode == "json" else value
+            return from_base64(value) if info.context is _JSON or info.mode == "json" else value
 
         return core_schema.with_info_before_validator_function(
             from_wire,
@@ -103,12 +104,12 @@ def _to_seconds(value: datetime) -> float:
 
 def _within_context_limit(context: dict[str, str]) -> dict[str, str]:
     try:
-        size = sum(2 * limits.CONTEXT_LENGTH_BYTES + len(k.encode()) + len(v.encode()) for k, v in context.items())
+        text = "".join([*context, *context.values()]).encode()
     except UnicodeEncodeError:
-        size = None
-    if size is None:
+        text = None
+    if text is None:
         raise PydanticCustomError(CONSTRAINT, "Member must not hold lone surrogates")
-    if size > limits.CONTEXT_MAX_BYTES:
+    if len(text) + 2 * limits.CONTEXT_LENGTH_BYTES * len(context) > limits.CONTEXT_MAX_BYTES:
         raise PydanticCustomError(
             CONSTRAINT, "Member must have an encoded size of at most {max} bytes", {"max": limits.CONTEXT_MAX_BYTES}
         )
