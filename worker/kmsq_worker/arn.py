@@ -17,6 +17,7 @@ PARTITION = "kmsq"
 ALIAS_PREFIX = "alias/"
 USER_NAME = r"[a-z0-9][a-z0-9-]{0,63}"  # DESIGN.md §5: broker users, never escaped anywhere
 ACCOUNT_ID = r"[0-9]{12}"
+REGION = r"[a-z0-9-]{1,32}"
 
 _KEY_PREFIX = "key/"
 _ARN_PARTS = 6
@@ -41,7 +42,11 @@ class KeyReference:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one region and account of this deployment, and the ARNs inside it."""
+    """
+    The one region and account of this deployment, and the ARNs inside it.
+
+    Raises `ValueError` for a region or an account id (12 digits) that no ARN could hold.
+    """
 
     region: str
     account_id: str
@@ -51,6 +56,9 @@ class Account:
 
     def __post_init__(self) -> None:
         """Build the prefixes once: ARNs are made for every request."""
+        if not re.fullmatch(REGION, self.region) or not re.fullmatch(ACCOUNT_ID, self.account_id):
+            message = f"not a region and a 12-digit account id: {self.region!r}, {self.account_id!r}"
+            raise ValueError(message)
         object.__setattr__(self, "root_arn", f"arn:{PARTITION}:iam::{self.account_id}:root")
         object.__setattr__(self, "_kms", f"arn:{PARTITION}:kms:{self.region}:{self.account_id}:")
         object.__setattr__(self, "_users", f"arn:{PARTITION}:iam::{self.account_id}:user/")

@@ -81,6 +81,8 @@ def find(name: str) -> Key:
     Raises `Flaw` for a key that no request here can have.
     """
     folded = name.casefold()
+    if "${" in name:
+        raise Flaw("Condition", f"a condition key cannot hold a variable: {shown(name)}")
     if folded in _KEYS:
         return _KEYS[folded]
     for prefix, family in _FAMILIES.items():
@@ -89,18 +91,18 @@ def find(name: str) -> Key:
     raise Flaw("Condition", f"unknown condition key {shown(name)}")
 
 
-def _supplied(name: ConditionKey, *kinds: Kind) -> Key:
+def _supplied(name: ConditionKey, kind: Kind) -> Key:
     def read(access: Access) -> tuple[Value, ...]:
         value = access.values.get(name)
         if value is None:
             return ()
         return value if isinstance(value, tuple) else (value,)
 
-    return Key(name, frozenset(kinds or {Kind.TEXT}), read, supplied=name)
+    return Key(name, frozenset({kind}), read, supplied=name)
 
 
 def _time(name: str, *kinds: Kind) -> Key:
-    read = _supplied(ConditionKey.EPOCH_TIME).read
+    read = _supplied(ConditionKey.EPOCH_TIME, Kind.MOMENT).read
     return Key(name, frozenset(kinds), read, supplied=ConditionKey.EPOCH_TIME, always=True)
 
 
@@ -149,9 +151,9 @@ _KINDS: Final = {
 _KEYS: Final = {
     key.name.casefold(): key
     for key in (
-        *(_supplied(name, _KINDS.get(name, Kind.TEXT)) for name in ConditionKey),
+        *(_supplied(name, _KINDS.get(name, Kind.TEXT)) for name in ConditionKey if name != ConditionKey.EPOCH_TIME),
         _time("aws:CurrentTime", Kind.MOMENT),
-        _time("aws:EpochTime", Kind.MOMENT, Kind.NUMBER),
+        _time(ConditionKey.EPOCH_TIME, Kind.MOMENT, Kind.NUMBER),
         _known("aws:PrincipalArn", Kind.ARN, lambda access: (access.principal,)),
         _known("aws:PrincipalAccount", Kind.TEXT, lambda access: (access.principal.split(":")[4],)),
         _known("aws:PrincipalType", Kind.TEXT, lambda _: ("User",)),

@@ -17,6 +17,7 @@ from kmsq_worker.policy.patterns import Matcher, Pattern, arn_glob, glob, plain
 FIELD: Final = "Condition"
 _TRUTHS: Final = {"true": True, "false": False}
 _is_number = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,9})?").fullmatch
+_is_epoch = re.compile(r"[0-9]{9,12}").fullmatch  # seconds; shorter is a year or a day, longer milliseconds
 _is_moment = re.compile(  # the forms of W3C's note on dates and times that name a day, with their time zone
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?",
 ).fullmatch
@@ -114,7 +115,7 @@ def _number(text: str) -> Decimal:
 
 def _moment(text: str) -> Decimal:
     """Read seconds since 1970, or ISO 8601; a day alone begins at midnight UTC."""
-    if _is_number(text):
+    if _is_epoch(text):
         return Decimal(text)
     try:
         moment = datetime.fromisoformat(text) if _is_moment(text) else None
