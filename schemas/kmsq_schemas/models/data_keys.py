@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from kmsq_schemas.constraints import RULE
@@ -24,6 +24,8 @@ _SPEC_BYTES = {DataKeySpec.AES_256: 32, DataKeySpec.AES_128: 16}
 
 
 class _DataKeyRequest(Request):
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["NumberOfBytes"]}, {"required": ["KeySpec"]}]})
+
     key_id: KeyId
     encryption_context: EncryptionContext | None = None
     number_of_bytes: NumberOfBytes | None = None
