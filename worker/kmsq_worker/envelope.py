@@ -88,8 +88,8 @@ def unsafe_seal_with(  # noqa: PLR0913  # what seal takes, and the two values th
     """
     Do what `seal` does with a given salt (16 bytes) and IV (12 bytes): for `seal` itself and for test vectors only.
 
-    The same salt and IV under the same material for two messages give away both plaintexts and the authentication
-    key. No request can reach this function with values of its own.
+    The same salt and IV under the same material for two messages give away where the plaintexts differ, and the
+    authentication key. No request can reach this function with values of its own.
     """
     if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
         message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
