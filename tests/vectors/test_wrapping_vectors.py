@@ -55,7 +55,7 @@ def test_material_is_named_as_published() -> None:
     assert envelope.material_id(material, vector_maker.KEY_ID) == WRAPPED["material_id"]
 
 
-def value_of(kind: str, value: Any) -> object:  # noqa: ANN401  # a vector's value is any JSON
+def value_of(kind: str, value: Any) -> object:  # a vector's value is any JSON
     if kind == "X":
         return bytes.fromhex(value)
     if kind == "T":

@@ -82,7 +82,7 @@ def seal(material: Secret, header: BlobHeader, plaintext: bytes, context: Mappin
     return unsafe_seal_with(material, header, plaintext, context, salt=fresh[:SALT_BYTES], iv=fresh[SALT_BYTES:])
 
 
-def unsafe_seal_with(  # noqa: PLR0913  # what seal takes, and the two values that make it deterministic
+def unsafe_seal_with(  # what seal takes, and the two values that make it deterministic
     material: Secret, header: BlobHeader, plaintext: bytes, context: Mapping[str, str], *, salt: bytes, iv: bytes
 ) -> bytes:
     """
@@ -140,8 +140,7 @@ def encode_context(context: Mapping[str, str]) -> bytes:
         pairs = sorted([(name.encode(), value.encode()) for name, value in context.items()])
     except UnicodeEncodeError:
         # Not chained: the codec's error carries the whole string, and a context has no business in a traceback.
-        message = "EncryptionContext is not valid Unicode text."
-        raise ValidationException(message) from None
+        raise ValidationException("EncryptionContext is not valid Unicode text.") from None
     encoded = b"".join(
         [
             part
@@ -193,8 +192,7 @@ def _key_id_bytes(key_id: str) -> bytes:
     """Return the UUID's 16 bytes. Raises `ValueError` for anything but its canonical, lower-case text."""
     raw = bytes.fromhex(key_id.replace("-", ""))
     if len(raw) != KEY_ID_BYTES or key_id != _key_id_text(raw):
-        message = "a key id is a UUID in lower case"
-        raise ValueError(message)
+        raise ValueError("a key id is a UUID in lower case")
     return raw
 
 

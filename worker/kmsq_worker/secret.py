@@ -21,8 +21,7 @@ class Secret:
     def __init__(self, value: bytes) -> None:
         """Hold `value`. Raises `TypeError`, without the value, for anything but `bytes`: mutable buffers can change."""
         if type(value) is not bytes:
-            message = "a Secret holds bytes"
-            raise TypeError(message)
+            raise TypeError("a Secret holds bytes")
         self._value = value
 
     @classmethod
@@ -48,8 +47,7 @@ class Secret:
 
     def __eq__(self, other: object) -> NoReturn:
         """Refuse: `==` leaks through its timing."""
-        message = "a Secret is not comparable: use hmac.compare_digest on what reveal() gives"
-        raise TypeError(message)
+        raise TypeError("a Secret is not comparable: use hmac.compare_digest on what reveal() gives")
 
     # A class that defines __eq__ gets __hash__ = None, so hashing raises TypeError as well.
 
@@ -75,5 +73,4 @@ class Secret:
 
 
 def _refuse_copy() -> NoReturn:
-    message = "a Secret cannot be pickled or copied"
-    raise TypeError(message)
+    raise TypeError("a Secret cannot be pickled or copied")

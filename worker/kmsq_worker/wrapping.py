@@ -106,15 +106,13 @@ class DomainKey:
     def unwrap(self, wrapped: bytes, binding: Binding) -> Secret:
         """Undo `wrap`. Raises `UnwrapError` unless this domain key wrapped exactly this for exactly this place."""
         if wrapped_by(wrapped) != self.id:
-            message = "wrapped by another domain key"
-            raise UnwrapError(message)
+            raise UnwrapError("wrapped by another domain key")
         cipher = AESGCM(self._wrap.reveal())
         associated = wrapped[:WRAPPED_HEADER_BYTES] + binding.encode()
         try:
             return Secret(cipher.decrypt(wrapped[_IV], wrapped[_BODY], associated))
         except InvalidTag as error:
-            message = "not authentic at this place"
-            raise UnwrapError(message) from error
+            raise UnwrapError("not authentic at this place") from error
 
     def row_mac(self, table: str, columns: Mapping[str, object]) -> bytes:
         """Return domain key id (16 bytes) ‖ HMAC-SHA-256 of the row (32 bytes). Types: `rowmac.encode_row`."""
@@ -144,8 +142,7 @@ class DomainKey:
 def wrapped_by(wrapped: bytes) -> uuid.UUID:
     """Return which domain key wrapped this. Raises `UnwrapError` for a malformed value."""
     if len(wrapped) < WRAPPED_MIN_BYTES or wrapped[0] != WRAPPED_VERSION:
-        message = "not a wrapped value of version 1"
-        raise UnwrapError(message)
+        raise UnwrapError("not a wrapped value of version 1")
     return uuid.UUID(bytes=wrapped[1:WRAPPED_HEADER_BYTES])
 
 
