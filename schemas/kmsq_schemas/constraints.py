@@ -25,7 +25,6 @@ _TEXTS = {
     "greater_than_equal": "Member must have value greater than or equal to {ge}",
     "less_than_equal": "Member must have value less than or equal to {le}",
     "string_pattern_mismatch": "Member must satisfy regular expression pattern: {pattern}",
-    "enum": "Member must satisfy enum value set: [{expected}]",
     "string_type": "Member must be a string",
     "string_unicode": "Member must be a string without lone surrogates",
     "bytes_type": "Member must be a byte string",

@@ -69,7 +69,7 @@ class _Plain(GenerateJsonSchema):
         """Leave the default out: it is null everywhere."""
         return self.generate_inner(schema["schema"])
 
-    def field_title_should_be_set(self, schema: object) -> bool:
+    def field_title_should_be_set(self, _schema: object) -> bool:
         """Never: a title derived from the name says nothing."""
         return False
 

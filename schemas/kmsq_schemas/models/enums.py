@@ -1,9 +1,12 @@
 """The enumerations of the API. A member's value is what travels."""
+# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from enum import StrEnum
 
 from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from kmsq_schemas.constraints import CONSTRAINT
 
 
 class WireEnum(StrEnum):
@@ -15,11 +18,16 @@ class WireEnum(StrEnum):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type["WireEnum"], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Look the text up before the strict check; anything else is left for it to refuse."""
+        """Look the text up before the strict check, which sees members only."""
         members = {member.value: member for member in source}
+        constraint = f"Member must satisfy enum value set: [{', '.join(members)}]"
 
-        def by_text(value: object) -> object:
-            return members.get(value, value) if type(value) is str else value
+        def by_text(value: object) -> WireEnum:
+            # A member equals its text and hashes alike; a byte string equals neither.
+            member = members.get(value) if isinstance(value, str) else None
+            if member is None:
+                raise PydanticCustomError(CONSTRAINT, constraint)
+            return member
 
         return core_schema.no_info_before_validator_function(by_text, handler(source))
 
