@@ -1,0 +1,190 @@
+"""
+Who may vouch for a row: domain keys, row MACs, wrapped material.
+
+Everything that comes out of the database passes through here before it is believed. What does not verify raises
+`Tampered`, never a softer error: nothing but an edit by hand, a fault on disk or the wrong database explains it.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from uuid import UUID
+
+from kmsq_worker.arn import Account
+from kmsq_worker.errors import MalformedPolicyDocumentException
+from kmsq_worker.policy.document import Policy, parse
+from kmsq_worker.rootkey import RootKey
+from kmsq_worker.rowmac import RowMacMismatch, mac_domain_key
+from kmsq_worker.secret import Secret
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
+from kmsq_worker.wrapping import Binding, DomainKey, UnwrapError, wrapped_by
+
+MATERIAL_PURPOSE = "key-material"
+
+Row = KeyRow | AliasRow | AccountPolicyRow
+AnyRow = TypeVar("AnyRow", KeyRow, AliasRow, AccountPolicyRow)
+
+_TABLES: Mapping[type[Row], str] = {
+    KeyRow: "kmsq.keys",
+    AliasRow: "kmsq.aliases",
+    AccountPolicyRow: "kmsq.account_policy",
+}
+
+
+class Tampered(Exception):
+    """A row is not as this service wrote it. `subject` names it; nothing of its content is told."""
+
+    def __init__(self, subject: str, what: str) -> None:
+        super().__init__(f"{subject}: {what}")
+        self.subject = subject
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key whose row was verified."""
+
+    row: KeyRow
+    arn: str
+    policy: Policy
+    conditions: Mapping[str, str | bool]
+
+    @property
+    def key_id(self) -> str:
+        """The key's id."""
+        return self.row.key_id
+
+
+class Custody:
+    """The domain keys of one session, and what they authenticate and unwrap."""
+
+    def __init__(
+        self,
+        *,
+        account: Account,
+        root_key: RootKey,
+        load: Callable[[Collection[UUID] | None], Awaitable[Sequence[DomainKeyRow]]],
+    ) -> None:
+        self.account = account
+        self._root_key = root_key
+        self._load = load
+        self._domain_keys: dict[UUID, DomainKey] = {}
+        self._current: DomainKey | None = None
+
+    async def unlock(self) -> None:
+        """Unwrap all domain keys; the newest wraps and authenticates from now on. Raises `RootKeyError`."""
+        for row in await self._load(None):
+            self._current = self._adopt(row)
+
+    @property
+    def current(self) -> DomainKey:
+        """The domain key for what is written now."""
+        if self._current is None:
+            raise Tampered("domain-keys", "none")
+        return self._current
+
+    def domain_key(self, domain_key_id: UUID) -> DomainKey:
+        """Return a domain key that `fetch_missing` made known. Raises `Tampered`."""
+        found = self._domain_keys.get(domain_key_id)
+        if found is None:
+            raise Tampered(f"domain-key:{domain_key_id}", "unknown")
+        return found
+
+    async def fetch_missing(self, rows: Iterable[Row | MaterialRow]) -> None:
+        """Load the domain keys that these rows name and nobody knows yet: another worker may have made one."""
+        named = {domain_key_id for row in rows if (domain_key_id := _domain_key_of(row)) is not None}
+        if missing := named - self._domain_keys.keys():
+            for row in await self._load(missing):
+                self._adopt(row)
+
+    def authenticate(self, row: AnyRow) -> AnyRow:
+        """Return the row with its MAC."""
+        return replace(row, mac=self.current.row_mac(_TABLES[type(row)], row.columns()))
+
+    def verify(self, row: Row, subject: str) -> None:
+        """Raise `Tampered` unless the row's MAC is right."""
+        domain_key_id = _domain_key_of(row)
+        if domain_key_id is None:
+            raise Tampered(subject, "no MAC")
+        try:
+            self.domain_key(domain_key_id).verify_row_mac(row.mac, _TABLES[type(row)], row.columns())
+        except RowMacMismatch as error:
+            raise Tampered(subject, "row MAC") from error
+
+    def open_key(self, row: KeyRow) -> Key:
+        """Return the verified key. Raises `Tampered`."""
+        self.verify(row, key_subject(row.key_id))
+        return Key(
+            row=row,
+            arn=self.account.key_arn(row.key_id),
+            policy=self._policy(row.policy, key_subject(row.key_id)),
+            conditions={
+                "kms:KeySpec": row.key_spec,
+                "kms:KeyUsage": row.key_usage,
+                "kms:KeyOrigin": row.origin,
+                "kms:MultiRegion": row.multi_region,
+                "kms:CallerAccount": self.account.account_id,
+            },
+        )
+
+    def open_account_policy(self, row: AccountPolicyRow) -> Policy:
+        """Return the verified account policy. Raises `Tampered`."""
+        self.verify(row, ACCOUNT_POLICY_SUBJECT)
+        return self._policy(row.policy, ACCOUNT_POLICY_SUBJECT)
+
+    def wrap(self, material: Secret, row: KeyRow, number: int) -> bytes:
+        """Wrap a key's material `number` for storage."""
+        return self.current.wrap(material, _binding(row, number))
+
+    def unwrap(self, material: MaterialRow, row: KeyRow) -> Secret:
+        """Unwrap a key's material. Raises `Tampered`."""
+        try:
+            domain_key = self.domain_key(wrapped_by(material.wrapped))
+            return domain_key.unwrap(material.wrapped, _binding(row, material.material_number))
+        except UnwrapError as error:
+            raise Tampered(key_subject(row.key_id), f"material {material.material_number} does not unwrap") from error
+
+    def _adopt(self, row: DomainKeyRow) -> DomainKey:
+        known = self._domain_keys.get(row.domain_key_id)
+        if known is None:
+            known = DomainKey(row.domain_key_id, self._root_key.unwrap(row.wrapped, row.domain_key_id))
+            self._domain_keys[row.domain_key_id] = known
+        return known
+
+    @staticmethod
+    def _policy(text: str, subject: str) -> Policy:
+        try:
+            return parse(text)
+        except MalformedPolicyDocumentException as error:
+            raise Tampered(subject, "policy does not parse") from error
+
+
+ACCOUNT_POLICY_SUBJECT = "account-policy"
+
+
+def key_subject(key_id: str) -> str:
+    """Name a key in the change log."""
+    return f"key:{key_id}"
+
+
+def alias_subject(alias_name: str) -> str:
+    """Name an alias in the change log."""
+    return f"alias:{alias_name}"
+
+
+def _binding(row: KeyRow, number: int) -> Binding:
+    return Binding(
+        key_id=row.key_id,
+        material_number=number,
+        key_spec=row.key_spec,
+        origin=row.origin,
+        purpose=MATERIAL_PURPOSE,
+    )
+
+
+def _domain_key_of(row: Row | MaterialRow) -> UUID | None:
+    """Return the domain key that a row names; None when its MAC or wrapped value is not even well formed."""
+    try:
+        return wrapped_by(row.wrapped) if isinstance(row, MaterialRow) else mac_domain_key(row.mac)
+    except (UnwrapError, RowMacMismatch):
+        return None

@@ -1,0 +1,76 @@
+"""
+What each operation does, by family, and the tables that say which function that is.
+
+A turn's operation is a function of its execution and its request, and says beforehand which keys it wants. A change's
+may have something prepared outside its transaction. docs/adding-an-operation.md shows how to add one.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from kmsq_schemas.models import Reply
+from kmsq_schemas.operations import Operation
+from kmsq_worker.arn import Account
+from kmsq_worker.change_execution import ChangeExecution
+from kmsq_worker.execution import TurnExecution
+from kmsq_worker.operations import aliases, data_keys, lifecycle, policies, rotation, symmetric
+from kmsq_worker.view import Wanted
+
+# The requests' and replies' own types are lost in a table of functions; a test holds each row against the contract.
+AnyRequest = Any
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOperation:
+    """`wants` names the keys to load, `run` executes; a list is awaited, cryptography is not."""
+
+    wants: Callable[[Account, AnyRequest], Sequence[Wanted]]
+    run: Callable[[TurnExecution, AnyRequest], Reply | Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOperation:
+    """`prepare` makes, outside the transaction, what `run` gets. Only what alters nothing may share the lock."""
+
+    run: Callable[[ChangeExecution, AnyRequest, Any], Awaitable[Reply]]
+    prepare: Callable[[AnyRequest], object] | None = None
+    exclusive: bool = True
+
+
+TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
+    {
+        Operation.ENCRYPT: TurnOperation(symmetric.wants_encrypt, symmetric.encrypt),
+        Operation.DECRYPT: TurnOperation(symmetric.wants_decrypt, symmetric.decrypt),
+        Operation.RE_ENCRYPT: TurnOperation(symmetric.wants_re_encrypt, symmetric.re_encrypt),
+        Operation.GENERATE_DATA_KEY: TurnOperation(data_keys.wants_data_key, data_keys.generate_data_key),
+        Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: TurnOperation(
+            data_keys.wants_data_key, data_keys.generate_data_key_without_plaintext
+        ),
+        Operation.GENERATE_RANDOM: TurnOperation(data_keys.wants_nothing, data_keys.generate_random),
+        Operation.DESCRIBE_KEY: TurnOperation(lifecycle.wants_key, lifecycle.describe_key),
+        Operation.LIST_KEYS: TurnOperation(data_keys.wants_nothing, lifecycle.list_keys),
+        Operation.LIST_ALIASES: TurnOperation(aliases.wants_aliases, aliases.list_aliases),
+        Operation.GET_KEY_POLICY: TurnOperation(policies.wants_policy, policies.get_key_policy),
+        Operation.GET_ACCOUNT_POLICY: TurnOperation(data_keys.wants_nothing, policies.get_account_policy),
+        Operation.LIST_KEY_ROTATIONS: TurnOperation(rotation.wants_rotations, rotation.list_key_rotations),
+    },
+)
+
+CHANGE_OPERATIONS: Mapping[Operation, ChangeOperation] = MappingProxyType(
+    {
+        Operation.CREATE_KEY: ChangeOperation(lifecycle.create_key, lifecycle.prepare_key, exclusive=False),
+        Operation.ENABLE_KEY: ChangeOperation(lifecycle.enable_key),
+        Operation.DISABLE_KEY: ChangeOperation(lifecycle.disable_key),
+        Operation.UPDATE_KEY_DESCRIPTION: ChangeOperation(lifecycle.update_key_description),
+        Operation.SCHEDULE_KEY_DELETION: ChangeOperation(lifecycle.schedule_key_deletion),
+        Operation.CANCEL_KEY_DELETION: ChangeOperation(lifecycle.cancel_key_deletion),
+        Operation.CREATE_ALIAS: ChangeOperation(aliases.create_alias),
+        Operation.UPDATE_ALIAS: ChangeOperation(aliases.update_alias),
+        Operation.DELETE_ALIAS: ChangeOperation(aliases.delete_alias),
+        Operation.PUT_KEY_POLICY: ChangeOperation(policies.put_key_policy),
+        Operation.PUT_ACCOUNT_POLICY: ChangeOperation(policies.put_account_policy),
+        Operation.ROTATE_KEY_ON_DEMAND: ChangeOperation(rotation.rotate_key_on_demand),
+    },
+)

@@ -1,0 +1,85 @@
+"""GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateRandom."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kmsq_schemas.models import (
+    EncryptionAlgorithm,
+    GenerateDataKeyReply,
+    GenerateDataKeyRequest,
+    GenerateDataKeyWithoutPlaintextReply,
+    GenerateDataKeyWithoutPlaintextRequest,
+    GenerateRandomReply,
+    GenerateRandomRequest,
+)
+from kmsq_schemas.models.enums import KeyUsage
+from kmsq_worker.arn import Account, parse_key_reference
+from kmsq_worker.errors import UnsupportedOperationException
+from kmsq_worker.execution import TurnExecution, require_enabled, require_usage
+from kmsq_worker.operations.dry_run import stop_if_dry
+from kmsq_worker.operations.symmetric import seal_current
+from kmsq_worker.policy.keys import ConditionKey
+from kmsq_worker.view import Wanted
+
+_DataKeyRequest = GenerateDataKeyRequest | GenerateDataKeyWithoutPlaintextRequest
+
+
+class _DataKey(NamedTuple):
+    plaintext: bytes
+    blob: bytes
+    key_arn: str
+    material_id: str
+
+
+def wants_data_key(account: Account, request: _DataKeyRequest) -> Sequence[Wanted]:
+    """Need the key with its current material."""
+    return (Wanted(parse_key_reference(request.key_id, account)),)
+
+
+def generate_data_key(execution: TurnExecution, request: GenerateDataKeyRequest) -> GenerateDataKeyReply:
+    """Make a data key and hand it out, in plaintext and wrapped."""
+    if request.recipient is not None:
+        message = "Recipient is not supported."
+        raise UnsupportedOperationException(message)
+    made = _generate(execution, request, "GenerateDataKey")
+    return GenerateDataKeyReply.model_construct(
+        ciphertext_blob=made.blob, plaintext=made.plaintext, key_id=made.key_arn, key_material_id=made.material_id
+    )
+
+
+def generate_data_key_without_plaintext(
+    execution: TurnExecution, request: GenerateDataKeyWithoutPlaintextRequest
+) -> GenerateDataKeyWithoutPlaintextReply:
+    """Make a data key and hand it out wrapped, for somebody else to have it decrypted."""
+    made = _generate(execution, request, "GenerateDataKeyWithoutPlaintext")
+    return GenerateDataKeyWithoutPlaintextReply.model_construct(
+        ciphertext_blob=made.blob, key_id=made.key_arn, key_material_id=made.material_id
+    )
+
+
+def wants_nothing(_account: Account, _request: object) -> Sequence[Wanted]:
+    """Need no key."""
+    return ()
+
+
+def generate_random(execution: TurnExecution, request: GenerateRandomRequest) -> GenerateRandomReply:
+    """Return 1 … 1,024 bytes of the operating system's randomness."""
+    execution.authorize_account("kms:GenerateRandom")
+    if request.recipient is not None or request.custom_key_store_id is not None:
+        message = "Recipient and CustomKeyStoreId are not supported."
+        raise UnsupportedOperationException(message)
+    return GenerateRandomReply.model_construct(plaintext=os.urandom(request.number_of_bytes))
+
+
+def _generate(execution: TurnExecution, request: _DataKeyRequest, operation: str) -> _DataKey:
+    context = request.encryption_context or {}
+    values = {ConditionKey.ENCRYPTION_ALGORITHM: EncryptionAlgorithm.SYMMETRIC_DEFAULT}
+    key = execution.locate(request.key_id)
+    execution.authorize(f"kms:{operation}", key, context=context, values=values)
+    require_enabled(key)
+    require_usage(key, KeyUsage.ENCRYPT_DECRYPT, operation)
+    stop_if_dry(request.dry_run)
+    plaintext = os.urandom(request.data_key_bytes)
+    sealed = seal_current(execution, key, plaintext, context)
+    return _DataKey(plaintext, sealed.blob, key.arn, sealed.material_id)

@@ -1,0 +1,249 @@
+"""The statements of a change, all inside one transaction that holds the account's lock."""
+
+import dataclasses
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from kmsq_worker.audit import Chain
+from kmsq_worker.store import chains
+from kmsq_worker.store.connection import translated
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, KeyRow, MaterialRow
+
+_LOCK = "SELECT pg_advisory_xact_lock(kmsq.account_lock())"
+_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(kmsq.account_lock())"
+
+
+def _insert(table: str, row: type) -> str:
+    names = [field.name for field in dataclasses.fields(row)]
+    values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})"  # noqa: S608  # names of fields, no input
+
+
+def _update(table: str, row: type, key: str) -> str:
+    names = [field.name for field in dataclasses.fields(row)]
+    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(names, start=1) if name != key)
+    return f"UPDATE {table} SET {sets} WHERE {key} = ${names.index(key) + 1}"  # noqa: S608  # as above
+
+
+_INSERT_KEY = _insert("kmsq.keys", KeyRow)
+_UPDATE_KEY = _update("kmsq.keys", KeyRow, "key_id")
+_INSERT_MATERIAL = _insert("kmsq.key_material", MaterialRow)
+_INSERT_ALIAS = _insert("kmsq.aliases", AliasRow)
+_UPDATE_ALIAS = _update("kmsq.aliases", AliasRow, "alias_name")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutcome:
+    """How a change ended when it was first asked for. `digest` recognises the request."""
+
+    digest: bytes
+    reply_type: str
+    reply_body: bytes
+
+
+class Transaction:
+    """One change's transaction. Every method raises `Unavailable`; the transaction is then rolled back."""
+
+    def __init__(self, *, connection: asyncpg.Connection, chain: Chain) -> None:
+        self._connection = connection
+        self._chain = chain
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """Undo what is inside if it raises, and keep the transaction."""
+        with translated():
+            async with self._connection.transaction():
+                yield
+
+    async def claim(
+        self, principal: str, message_id: UUID, digest: bytes, expires_at: datetime
+    ) -> StoredOutcome | None:
+        """
+        Claim `(principal, message_id)` for this change; return the stored outcome if it was claimed before.
+
+        A concurrent claim of the same pair waits here until the other transaction has ended.
+        """
+        with translated():
+            claimed = await self._connection.fetchval(
+                """
+                INSERT INTO kmsq.change_requests (principal, message_id, digest, expires_at) VALUES ($1, $2, $3, $4)
+                ON CONFLICT DO NOTHING RETURNING true
+                """,
+                principal,
+                message_id,
+                digest,
+                expires_at,
+            )
+            if claimed:
+                return None
+            row = await self._connection.fetchrow(
+                "SELECT digest, reply_type, reply_body FROM kmsq.change_requests WHERE principal = $1 AND message_id = $2",
+                principal,
+                message_id,
+            )
+        return StoredOutcome(**row)
+
+    async def store_outcome(self, principal: str, message_id: UUID, reply_type: str, reply_body: bytes) -> None:
+        """Store how the change ended."""
+        with translated():
+            await self._connection.execute(
+                "UPDATE kmsq.change_requests SET reply_type = $3, reply_body = $4 WHERE principal = $1 AND message_id = $2",
+                principal,
+                message_id,
+                reply_type,
+                reply_body,
+            )
+
+    async def disclaim(self, principal: str, message_id: UUID) -> None:
+        """Give up the claim: the outcome is a retryable error, and the next attempt starts anew."""
+        with translated():
+            await self._connection.execute(
+                "DELETE FROM kmsq.change_requests WHERE principal = $1 AND message_id = $2", principal, message_id
+            )
+
+    async def epoch(self) -> int:
+        """Return the account's epoch: nobody else raises it while this transaction holds the lock."""
+        with translated():
+            return int(await self._connection.fetchval("SELECT coalesce(max(epoch), 0) FROM kmsq.change_log"))
+
+    async def clock(self) -> datetime:
+        """Return the database's clock."""
+        with translated():
+            moment: datetime = await self._connection.fetchval("SELECT clock_timestamp()")
+        return moment
+
+    async def log_changes(self, epoch: int, subjects: Iterable[str]) -> None:
+        """Raise the account's epoch to `epoch` and name what changed."""
+        with translated():
+            await self._connection.execute(
+                "INSERT INTO kmsq.change_log (epoch, subject) SELECT $1, unnest($2::text[])", epoch, list(subjects)
+            )
+
+    async def append(self, record: bytes) -> None:
+        """Append the change's audit record; the chain's head in memory moves when `committed` is called."""
+        self._extension = self._chain.extend([record])
+        with translated():
+            await chains.append(self._connection, self._extension)
+
+    def committed(self) -> None:
+        """Move the chain's head in memory behind the record that is now committed."""
+        self._chain.advance(self._extension)
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """Return a key's row."""
+        with translated():
+            row = await self._connection.fetchrow("SELECT * FROM kmsq.keys WHERE key_id = $1", key_id)
+        return None if row is None else KeyRow(**row)
+
+    async def alias(self, alias_name: str) -> AliasRow | None:
+        """Return an alias's row."""
+        with translated():
+            row = await self._connection.fetchrow("SELECT * FROM kmsq.aliases WHERE alias_name = $1", alias_name)
+        return None if row is None else AliasRow(**row)
+
+    async def count_aliases(self, key_id: str) -> int:
+        """Count a key's aliases."""
+        with translated():
+            return int(await self._connection.fetchval("SELECT count(*) FROM kmsq.aliases WHERE key_id = $1", key_id))
+
+    async def count_rotations(self, key_id: str, rotation_type: str) -> int:
+        """Count a key's rotations of one type."""
+        with translated():
+            return int(
+                await self._connection.fetchval(
+                    "SELECT count(*) FROM kmsq.key_material WHERE key_id = $1 AND rotation_type = $2",
+                    key_id,
+                    rotation_type,
+                ),
+            )
+
+    async def account_policy(self) -> AccountPolicyRow:
+        """Return the account policy's row; an empty one, which fails its MAC check, if it was deleted by hand."""
+        with translated():
+            row = await self._connection.fetchrow("SELECT policy, revision, mac FROM kmsq.account_policy")
+        return AccountPolicyRow(policy="", revision=0) if row is None else AccountPolicyRow(**row)
+
+    async def insert_key(self, row: KeyRow, material: MaterialRow) -> None:
+        """Insert a new key with its first material."""
+        await self._execute(_INSERT_KEY, row)
+        await self.insert_material(material)
+
+    async def insert_material(self, material: MaterialRow) -> None:
+        """Insert further material of a key."""
+        await self._execute(_INSERT_MATERIAL, material)
+
+    async def update_key(self, row: KeyRow) -> None:
+        """Replace a key's row."""
+        await self._execute(_UPDATE_KEY, row)
+
+    async def insert_alias(self, row: AliasRow) -> None:
+        """Insert a new alias."""
+        await self._execute(_INSERT_ALIAS, row)
+
+    async def update_alias(self, row: AliasRow) -> None:
+        """Replace an alias's row."""
+        await self._execute(_UPDATE_ALIAS, row)
+
+    async def delete_alias(self, alias_name: str) -> None:
+        """Delete an alias."""
+        with translated():
+            await self._connection.execute("DELETE FROM kmsq.aliases WHERE alias_name = $1", alias_name)
+
+    async def put_account_policy(self, row: AccountPolicyRow) -> None:
+        """Replace the account policy, or bring it back."""
+        with translated():
+            await self._connection.execute(
+                """
+                INSERT INTO kmsq.account_policy (policy, revision, mac) VALUES ($1, $2, $3)
+                ON CONFLICT (only_row) DO UPDATE SET policy = $1, revision = $2, mac = $3
+                """,
+                row.policy,
+                row.revision,
+                row.mac,
+            )
+
+    async def _execute(self, statement: str, row: KeyRow | MaterialRow | AliasRow) -> None:
+        values = [getattr(row, field.name) for field in dataclasses.fields(row)]
+        with translated():
+            await self._connection.execute(statement, *values)
+
+
+class Changes:
+    """The connection and the chain of the lane that makes changes, one at a time."""
+
+    def __init__(self, *, connection: asyncpg.Connection, chain: Chain) -> None:
+        self._connection = connection
+        self._chain = chain
+
+    @asynccontextmanager
+    async def transaction(self, *, exclusive: bool) -> AsyncGenerator[Transaction]:
+        """
+        Hold a transaction and the account's lock: exclusive for what alters something, shared for what only adds.
+
+        Raises `Unavailable`, also when the outcome of the commit is unknown: the claim decides when it comes again.
+        """
+        change = Transaction(connection=self._connection, chain=self._chain)
+        transaction = self._connection.transaction()
+        with translated():
+            await transaction.start()
+            await self._connection.execute(_LOCK if exclusive else _LOCK_SHARED)
+        try:
+            yield change
+        except Exception:
+            # Not on CancelledError: the session is ending and its connection with it, which rolls back, too.
+            with translated():
+                await transaction.rollback()
+            raise
+        with translated():
+            await transaction.commit()
+        change.committed()
+
+    async def forget_expired(self) -> None:
+        """Delete claims whose time is over. Raises `Unavailable`."""
+        with translated():
+            await self._connection.execute("DELETE FROM kmsq.change_requests WHERE expires_at < clock_timestamp()")
