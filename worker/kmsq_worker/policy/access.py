@@ -17,7 +17,8 @@ class Access:
 
     `resource` is a key ARN, or `*` for operations that have none. `context` is the request's encryption context.
     `values` holds the other condition keys, spelt as in `keys.ConditionKey`; moments are seconds since 1970. It need
-    hold only what `Policy.condition_keys` of the policies at hand names.
+    hold only what `Policy.condition_keys` of the policies at hand names. A condition on a value of the wrong type raises
+    `TypeError`: better no answer than a deny that does not deny.
     """
 
     principal: str

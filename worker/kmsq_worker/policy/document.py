@@ -73,7 +73,7 @@ def _policy(document: object) -> Policy:
         raise Flaw("Policy", f"an object is needed, not {shown(document)}")
     for name in document:
         if name not in _ELEMENTS:
-            raise Flaw("Policy", f"unknown element {shown(name)}")
+            raise Flaw(shown(name), "unknown element")
     version = document.get("Version", _VERSION_BY_DEFAULT)
     if version not in _VERSIONS:
         raise Flaw("Version", f"2012-10-17 or 2008-10-17 is needed, not {shown(version)}")

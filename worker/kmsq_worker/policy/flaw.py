@@ -7,8 +7,8 @@ MESSAGE_LENGTH: Final = 200  # characters: a message goes into replies and logs
 _SHOWN_LENGTH: Final = 60
 
 
-class Flaw(Exception):  # noqa: N818  it never leaves this package: `document.parse` answers with a typed error
-    """A flaw in `field`; `document.parse` adds the statement in which it was found."""
+class Flaw(Exception):
+    """A flaw in `field`. It never leaves this package: `document.parse` adds the statement and a typed error."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")

@@ -16,7 +16,7 @@ _ELEMENTS: Final = frozenset({"Sid", "Effect", "Condition"}.union(*_CHOICES))
 
 _is_account = re.compile(ACCOUNT_ID).fullmatch
 _is_principal = re.compile(rf"arn:{PARTITION}:iam::{ACCOUNT_ID}:(?:user/{USER_NAME}|root)").fullmatch
-_is_action = re.compile(r"kms:[a-zA-Z0-9*?]+", re.IGNORECASE).fullmatch
+_is_action = re.compile(r"kms:[a-zA-Z0-9*?]+", re.IGNORECASE | re.ASCII).fullmatch
 
 
 class Effect(Enum):
@@ -95,7 +95,7 @@ def read_statement(element: object, *, variables: bool) -> Statement:
         raise Flaw("Statement", f"an object is needed, not {shown(element)}")
     for name in element:
         if name not in _ELEMENTS:
-            raise Flaw("Statement", f"unknown element {shown(name)}")
+            raise Flaw(shown(name), "unknown element")
     sid = element.get("Sid", "")
     if not isinstance(sid, str):
         raise Flaw("Sid", f"a string is needed, not {shown(sid)}")
