@@ -79,7 +79,12 @@ def worker_access() -> Access:
 
 
 def topology_access() -> Access:
-    """Let an operator's user declare and bind everything, and neither publish nor see a request or reply."""
+    """
+    Let an operator's user declare and bind everything, and publish nothing.
+
+    It could consume from the queues of requests: RabbitMQ asks for read permission on a queue whose dead-letter
+    exchange is declared. So it is not for every day.
+    """
     queues = (*Queue, DEAD_QUEUE)
     return Access(
         # Declaring a queue with a dead-letter exchange needs read on the queue and write on that exchange; binding

@@ -27,6 +27,7 @@ STRICTER = {
 # The same languages, written so that Rust's, Python's and ECMAScript's engines agree on them.
 REWRITTEN_PATTERNS = {
     r"[\w]+": "^[a-zA-Z0-9_]+$",
+    r"^[a-zA-Z0-9:/_\s.-]+$": r"^[a-zA-Z0-9:/_ \t\n\v\f\r.-]+$",
     r"^([a-z]+-){2,3}\d+$": "^([a-z]+-){2,3}[0-9]+$",
 }
 SCALARS = {"blob": "string", "string": "string", "integer": "integer", "boolean": "boolean", "timestamp": "number"}

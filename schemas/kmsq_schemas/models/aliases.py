@@ -1,5 +1,4 @@
 """Aliases: names that point at keys."""
-# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from typing import Annotated
 

@@ -1,5 +1,4 @@
 """Data keys and random bytes."""
-# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from typing import Annotated, Self
 

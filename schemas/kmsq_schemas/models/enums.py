@@ -1,5 +1,4 @@
 """The enumerations of the API. A member's value is what travels."""
-# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from enum import StrEnum
 

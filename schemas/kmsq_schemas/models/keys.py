@@ -1,5 +1,4 @@
 """Keys: creation, description, state."""
-# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from typing import Annotated, Self
 

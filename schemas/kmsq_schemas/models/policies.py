@@ -1,5 +1,4 @@
 """Key policies, and the account policy (kmsq's own, named in the same style)."""
-# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from kmsq_schemas.models.base import Reply, Request
 from kmsq_schemas.models.types import KeyId, Policy, PolicyName

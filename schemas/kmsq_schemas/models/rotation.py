@@ -1,5 +1,4 @@
 """Rotation of key material, and its history."""
-# ruff: noqa: D101 -- shapes and enumerations of the AWS KMS API: its own reference describes them
 
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from kmsq_schemas.models.enums import ExpirationModel, ImportState, IncludeKeyMa
 from kmsq_schemas.models.types import KeyId, KeyMaterialId, Limit, Marker, Timestamp
 
 _MaterialDescription = Annotated[
-    str, Field(max_length=limits.MATERIAL_DESCRIPTION_MAX_CHARS, pattern=r"^[a-zA-Z0-9:/_\s.-]+$")
+    str, Field(max_length=limits.MATERIAL_DESCRIPTION_MAX_CHARS, pattern=r"^[a-zA-Z0-9:/_ \t\n\v\f\r.-]+$")
 ]
 
 
