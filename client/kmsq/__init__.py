@@ -1,1 +1,62 @@
-"""kmsq: a key management service whose front door is a message queue. The producer side."""
+"""
+kmsq: a key management service whose front door is a message queue. The producer side.
+
+    from kmsq import Client
+
+    async with Client("amqp://alice:…@broker/") as client:
+        sealed = await client.encrypt("alias/orders", b"…")
+        opened = await client.decrypt(sealed.ciphertext_blob)
+"""
+
+from kmsq import errors
+from kmsq.client import Client
+from kmsq.errors import KmsqError, ServiceError
+from kmsq.retry import RetryPolicy
+from kmsq_schemas.content import ContentType
+from kmsq_schemas.models import (
+    AliasListEntry,
+    CreateKeyReply,
+    DecryptReply,
+    DescribeKeyReply,
+    EncryptReply,
+    GenerateDataKeyReply,
+    GenerateDataKeyWithoutPlaintextReply,
+    GenerateRandomReply,
+    KeyListEntry,
+    KeyMetadata,
+    ListAliasesReply,
+    ListKeyRotationsReply,
+    ListKeysReply,
+    ReEncryptReply,
+    RotationsListEntry,
+    ScheduleKeyDeletionReply,
+    Tag,
+)
+from kmsq_schemas.operations import Operation
+
+__all__ = [
+    "AliasListEntry",
+    "Client",
+    "ContentType",
+    "CreateKeyReply",
+    "DecryptReply",
+    "DescribeKeyReply",
+    "EncryptReply",
+    "GenerateDataKeyReply",
+    "GenerateDataKeyWithoutPlaintextReply",
+    "GenerateRandomReply",
+    "KeyListEntry",
+    "KeyMetadata",
+    "KmsqError",
+    "ListAliasesReply",
+    "ListKeyRotationsReply",
+    "ListKeysReply",
+    "Operation",
+    "ReEncryptReply",
+    "RetryPolicy",
+    "RotationsListEntry",
+    "ScheduleKeyDeletionReply",
+    "ServiceError",
+    "Tag",
+    "errors",
+]
