@@ -219,6 +219,8 @@ OTHERS = {
         holds=True,
         values={"kms:ValidTo": NOON},
     ),
+    "aliases that were not supplied": Row({"ForAllValues:StringLike": {"kms:ResourceAliases": "x"}}, IN_DENY_ONLY),
+    "null aliases that were not supplied": Row({"Null": {"kms:ResourceAliases": True}}, IN_DENY_ONLY),
     "true": Row({"Bool": {"kms:MultiRegion": "TRUE"}}, holds=True, values={"kms:MultiRegion": True}),
     "true, not": Row({"Bool": {"kms:MultiRegion": True}}, holds=False, values={"kms:MultiRegion": False}),
     "false": Row({"Bool": {"kms:MultiRegion": False}}, holds=True, values={"kms:MultiRegion": False}),
@@ -240,13 +242,6 @@ OTHERS = {
         {"ArnLike": {"kms:GranteePrincipal": "arn:kmsq:iam::*:user/b*"}},
         holds=True,
         values={"kms:GranteePrincipal": "arn:kmsq:iam::111122223333:user/bob"},
-    ),
-    "a tag": Row({"StringEquals": {"aws:ResourceTag/team": "x"}}, holds=True, values={"aws:ResourceTag/Team": "x"}),
-    "another tag": Row(
-        {"StringEquals": {"aws:ResourceTag/team": "x"}}, holds=False, values={"aws:RequestTag/team": "x"}
-    ),
-    "tag keys": Row(
-        {"ForAllValues:StringEquals": {"aws:TagKeys": "a"}}, holds=False, values={"aws:TagKeys": ("a", "b")}
     ),
 }
 
@@ -271,6 +266,14 @@ def test_an_allow_applies_when_its_condition_holds(row: Row) -> None:
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_a_deny_applies_when_its_condition_holds(row: Row) -> None:
     assert decide("Deny", row) is (Decision.NEUTRAL if row.holds is False else Decision.DENY)
+
+
+@pytest.mark.parametrize("resource", ["*", KEY.replace("key/", "alias/")])
+def test_what_is_no_key_has_no_aliases(resource: str) -> None:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
+    condition = {"ForAnyValue:StringLike": {"kms:ResourceAliases": "*"}}
+    policy = parse(json.dumps({"Statement": {**statement, "Condition": condition}}))
+    assert evaluate(policy, Access(ALICE, "kms:CreateKey", resource)) is Decision.NEUTRAL
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,10 @@ REFUSED = {
         with_condition({"StringEquals": {"kms:ViaService": "s3"}}),
         "Condition: unknown condition key 'kms:ViaService'",
     ),
+    "a key that nothing supplies": (
+        with_condition({"StringEquals": {"aws:ResourceTag/team": "x"}}),
+        "Condition: unknown condition key 'aws:ResourceTag/team'",
+    ),
     "no pair named": (with_condition({"StringEquals": {"kms:EncryptionContext:": "x"}}), "unknown condition key"),
     "a variable in a key": (
         with_condition({"StringEquals": {"kms:EncryptionContext:${aws:username}": "x"}}),
@@ -241,10 +245,10 @@ def test_the_size_limit_counts_bytes() -> None:
 def test_a_policy_tells_which_values_it_may_ask_for() -> None:
     text = with_condition(
         {
-            "StringEquals": {"KMS:keyspec": "x", "aws:ResourceTag/Team": "x", "kms:EncryptionContext:a": "x"},
+            "StringEquals": {"KMS:keyspec": "x", "kms:EncryptionContext:a": "x"},
             "DateLessThan": {"aws:CurrentTime": "2030-01-31"},
             "Null": {"aws:PrincipalArn": False},
         },
     )
-    assert parse(text).condition_keys == {"kms:KeySpec", "aws:ResourceTag/", "aws:EpochTime"}
+    assert parse(text).condition_keys == {"kms:KeySpec", "aws:EpochTime"}
     assert parse(policy(statement())).condition_keys == frozenset()

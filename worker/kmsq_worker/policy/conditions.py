@@ -8,7 +8,8 @@ for a negated one (`StringNotEquals`). When the request lacks the key: a plain o
 Where AWS leaves the meaning open, the answer is the one that cannot widen an allow or dodge a deny: in an Allow the
 condition must hold for *every* value, in a Deny for *any*. That is so for an operator without `ForAnyValue:` or
 `ForAllValues:` when the request has several values, e.g. two pairs whose keys differ in case only; for a missing key
-under `ForAnyValue:…IfExists`; and for the time, should the worker fail to supply it.
+under `ForAnyValue:…IfExists`; and for what every request has (the time, a key's aliases), should the worker fail to
+supply it.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,12 +42,13 @@ class Condition:
     test: Test
     quantifier: Callable[[list[bool]], bool]
     missing: bool
+    unknown: bool
 
     def holds(self, access: Access) -> bool:
         """Tell whether the request satisfies it."""
         values = self.key.read(access)
         if not values:
-            return self.missing
+            return self.unknown if values is None else self.missing
         return self.quantifier([self.test(value, access.principal) for value in values])
 
 
@@ -89,7 +91,7 @@ def compile_conditions(element: object, *, deny: bool, variables: bool) -> tuple
         for key, values in members.items():
             texts = _texts(values)
             if name.base == _NULL:
-                conditions.append(_null(find(key), texts))
+                conditions.append(_null(find(key), texts, deny=deny))
             else:
                 conditions.append(_condition(name, find(key), texts, deny=deny, variables=variables))
     return tuple(conditions)
@@ -106,12 +108,10 @@ def _condition(name: _Name, key: Key, values: tuple[str, ...], *, deny: bool, va
         quantifier = any if deny else all
     else:
         quantifier = all if name.set_operator is _Set.FOR_ALL else any
-    return Condition(key, test, quantifier, _when_missing(name, operator, key, deny=deny))
+    return Condition(key, test, quantifier, missing=_when_missing(name, operator, deny=deny), unknown=deny)
 
 
-def _when_missing(name: _Name, operator: Operator, key: Key, *, deny: bool) -> bool:
-    if key.always:
-        return deny
+def _when_missing(name: _Name, operator: Operator, *, deny: bool) -> bool:
     match name.set_operator:
         case _Set.FOR_ALL:
             return True
@@ -121,11 +121,11 @@ def _when_missing(name: _Name, operator: Operator, key: Key, *, deny: bool) -> b
             return name.if_exists or operator.negated
 
 
-def _null(key: Key, values: tuple[str, ...]) -> Condition:
+def _null(key: Key, values: tuple[str, ...], *, deny: bool) -> Condition:
     if len(values) != 1:
         raise Flaw(FIELD, "Null takes one value")
     missing = truth(values[0])
-    return Condition(key, lambda _value, _principal: not missing, all, missing)
+    return Condition(key, lambda _value, _principal: not missing, all, missing, unknown=deny)
 
 
 def _members(element: object, what: str) -> Iterator[tuple[str, object]]:

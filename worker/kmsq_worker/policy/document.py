@@ -28,8 +28,7 @@ class Policy:
     """
     A policy, ready to be evaluated.
 
-    `condition_keys` are the names in `Access.values` that it may ask for (`ConditionKey`, or the prefixes
-    `aws:RequestTag/` and `aws:ResourceTag/`): others need not be supplied.
+    `condition_keys` are the names in `Access.values` that it may ask for: others need not be supplied.
     """
 
     denies: tuple[Statement, ...]

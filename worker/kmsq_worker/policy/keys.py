@@ -34,14 +34,11 @@ class ConditionKey(StrEnum):
     ROTATION_PERIOD_IN_DAYS = "kms:RotationPeriodInDays"
     SCHEDULE_KEY_DELETION_PENDING_WINDOW_IN_DAYS = "kms:ScheduleKeyDeletionPendingWindowInDays"
     SIGNING_ALGORITHM = "kms:SigningAlgorithm"
-    TAG_KEYS = "aws:TagKeys"
     VALID_TO = "kms:ValidTo"
     WRAPPING_ALGORITHM = "kms:WrappingAlgorithm"
     WRAPPING_KEY_SPEC = "kms:WrappingKeySpec"
 
 
-REQUEST_TAG: Final = "aws:RequestTag/"
-RESOURCE_TAG: Final = "aws:ResourceTag/"
 ENCRYPTION_CONTEXT: Final = "kms:EncryptionContext:"
 
 
@@ -55,28 +52,27 @@ class Kind(Enum):
     MOMENT = auto()
 
 
-Read = Callable[[Access], tuple[Value, ...]]
+Read = Callable[[Access], tuple[Value, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """
-    A condition key. `read` gives its values, none when the request does not have it.
+    A condition key. `supplied` is its name in `Access.values`, None when the rest of `Access` tells.
 
-    `supplied` is its name in `Access.values` (a prefix for tags), None when the rest of `Access` tells.
-    `always` marks what every request has: when it is not there, the worker failed to supply it.
+    `read` gives its values: an empty tuple when the request does not have it, None when the worker did not say,
+    although every such request has it.
     """
 
     name: str
     kinds: frozenset[Kind]
     read: Read
     supplied: str | None = None
-    always: bool = False
 
 
 def find(name: str) -> Key:
     """
-    Look a key up by its name in a policy. Case never matters, not even in the part that names a tag or a pair.
+    Look a key up by its name in a policy. Case never matters, not even in the part that names a pair.
 
     Raises `Flaw` for a key that no request here can have.
     """
@@ -85,9 +81,8 @@ def find(name: str) -> Key:
         raise Flaw("Condition", f"a condition key cannot hold a variable: {shown(name)}")
     if folded in _KEYS:
         return _KEYS[folded]
-    for prefix, family in _FAMILIES.items():
-        if folded.startswith(prefix.casefold()) and len(name) > len(prefix):
-            return family(name[len(prefix) :])
+    if folded.startswith(ENCRYPTION_CONTEXT.casefold()) and len(name) > len(ENCRYPTION_CONTEXT):
+        return _pair(name[len(ENCRYPTION_CONTEXT) :])
     raise Flaw("Condition", f"unknown condition key {shown(name)}")
 
 
@@ -102,8 +97,18 @@ def _supplied(name: ConditionKey, kind: Kind) -> Key:
 
 
 def _time(name: str, *kinds: Kind) -> Key:
-    read = _supplied(ConditionKey.EPOCH_TIME, Kind.MOMENT).read
-    return Key(name, frozenset(kinds), read, supplied=ConditionKey.EPOCH_TIME, always=True)
+    def read(access: Access) -> tuple[Value, ...] | None:
+        value = access.values.get(ConditionKey.EPOCH_TIME)
+        return None if value is None else (value,)
+
+    return Key(name, frozenset(kinds), read, supplied=ConditionKey.EPOCH_TIME)
+
+
+def _aliases(access: Access) -> tuple[Value, ...] | None:
+    value = access.values.get(ConditionKey.RESOURCE_ALIASES)
+    if isinstance(value, tuple):
+        return value
+    return None if ":key/" in access.resource else ()
 
 
 def _known(name: str, kind: Kind, read: Read) -> Key:
@@ -119,24 +124,6 @@ def _pair(suffix: str) -> Key:
     return _known(ENCRYPTION_CONTEXT + suffix, Kind.TEXT, read)
 
 
-def _tag(prefix: str) -> Callable[[str], Key]:
-    def family(suffix: str) -> Key:
-        folded = (prefix + suffix).casefold()
-
-        def read(access: Access) -> tuple[Value, ...]:
-            return tuple(value for name, value in access.values.items() if name.casefold() == folded)
-
-        return Key(prefix + suffix, frozenset({Kind.TEXT}), read, supplied=prefix)
-
-    return family
-
-
-_FAMILIES: Final = {
-    ENCRYPTION_CONTEXT: _pair,
-    REQUEST_TAG: _tag(REQUEST_TAG),
-    RESOURCE_TAG: _tag(RESOURCE_TAG),
-}
-
 _KINDS: Final = {
     ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: Kind.BOOL,
     ConditionKey.GRANTEE_PRINCIPAL: Kind.ARN,
@@ -148,11 +135,19 @@ _KINDS: Final = {
     ConditionKey.VALID_TO: Kind.MOMENT,
 }
 
+_SPECIAL: Final = {ConditionKey.EPOCH_TIME, ConditionKey.RESOURCE_ALIASES}
+
 _KEYS: Final = {
     key.name.casefold(): key
     for key in (
-        *(_supplied(name, _KINDS.get(name, Kind.TEXT)) for name in ConditionKey if name != ConditionKey.EPOCH_TIME),
+        *(_supplied(name, _KINDS.get(name, Kind.TEXT)) for name in ConditionKey if name not in _SPECIAL),
         _time("aws:CurrentTime", Kind.MOMENT),
+        Key(
+            ConditionKey.RESOURCE_ALIASES,
+            frozenset({Kind.TEXT}),
+            _aliases,
+            supplied=ConditionKey.RESOURCE_ALIASES,
+        ),
         _time(ConditionKey.EPOCH_TIME, Kind.MOMENT, Kind.NUMBER),
         _known("aws:PrincipalArn", Kind.ARN, lambda access: (access.principal,)),
         _known("aws:PrincipalAccount", Kind.TEXT, lambda access: (access.principal.split(":")[4],)),

@@ -53,6 +53,8 @@ def truth(text: str) -> bool:
 
 
 def _text_of(value: Value) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

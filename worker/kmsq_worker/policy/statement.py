@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from kmsq_worker.arn import ACCOUNT_ID, PARTITION, USER_NAME
@@ -10,6 +11,8 @@ from kmsq_worker.policy.access import Access
 from kmsq_worker.policy.conditions import Condition, compile_conditions
 from kmsq_worker.policy.flaw import Flaw, shown, texts
 from kmsq_worker.policy.patterns import Matcher, Pattern, arn_glob, glob
+
+REMEMBERED_LISTS: Final = 256  # the few lists that most policies share are read once and held once
 
 _CHOICES: Final = (("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
 _ELEMENTS: Final = frozenset({"Sid", "Effect", "Condition"}.union(*_CHOICES))
@@ -108,11 +111,8 @@ def read_statement(element: object, *, variables: bool) -> Statement:
         sid=sid,
         effect=effect,
         principals=_principals(principal, deny=deny, inverted="NotPrincipal" in element),
-        actions=_targets(action_name, [_action(action_name, text) for text in texts(action_name, action)]),
-        resources=_targets(
-            resource_name,
-            [_resource(resource_name, text, variables=variables) for text in texts(resource_name, resource)],
-        ),
+        actions=_actions(action_name, texts(action_name, action)),
+        resources=_resources(resource_name, texts(resource_name, resource), variables=variables),
         conditions=compile_conditions(element.get("Condition", {}), deny=deny, variables=variables),
     )
 
@@ -129,6 +129,16 @@ def _choice(element: dict[str, object], name: str, negated: str) -> tuple[str, o
     if len(found) != 1:
         raise Flaw(name, f"exactly one of {name} and {negated} is needed")
     return found[0]
+
+
+@lru_cache(REMEMBERED_LISTS)
+def _actions(name: str, entries: tuple[str, ...]) -> Targets:
+    return _targets(name, [_action(name, entry) for entry in entries])
+
+
+@lru_cache(REMEMBERED_LISTS)
+def _resources(name: str, entries: tuple[str, ...], *, variables: bool) -> Targets:
+    return _targets(name, [_resource(name, entry, variables=variables) for entry in entries])
 
 
 def _targets(name: str, patterns: list[Pattern]) -> Targets:
@@ -157,12 +167,18 @@ def _principals(element: object, *, deny: bool, inverted: bool) -> Principals:
         entries = ("*",)
     else:
         raise Flaw(name, f'"*" or an object with AWS is needed, not {shown(element)}')
+    return _named(name, entries, spread=deny and not inverted, inverted=inverted)
+
+
+@lru_cache(REMEMBERED_LISTS)
+def _named(name: str, entries: tuple[str, ...], *, spread: bool, inverted: bool) -> Principals:
+    """Read a list of principals; `spread` tells that a root means everyone in its account."""
     everyone = "*" in entries
     if everyone and inverted:
         raise Flaw(name, '"*" would except everyone')
     arns = frozenset(_principal(name, entry) for entry in entries if entry != "*")
     roots = (arn for arn in arns if arn.endswith(":root"))
-    accounts = frozenset(arn.split(":")[4] for arn in roots) if deny and not inverted else frozenset()
+    accounts = frozenset(arn.split(":")[4] for arn in roots) if spread else frozenset()
     return Principals(everyone, arns, accounts, inverted)
 
 
