@@ -80,7 +80,7 @@ def worker_access() -> Access:
 
 def topology_access() -> Access:
     """
-    Let an operator's user declare and bind everything, and publish nothing.
+    Let an operator's user declare and bind everything, and publish neither request nor reply.
 
     It could consume from the queues of requests: RabbitMQ asks for read permission on a queue whose dead-letter
     exchange is declared. So it is not for every day.

@@ -140,18 +140,19 @@ def _text_keys(members: Mapping[object, object], _immutable: object = None) -> M
 
 def _read_cbor(body: bytes) -> object:
     stream = BytesIO(body)
+    decoder = cbor2.CBORDecoder(
+        stream,
+        read_size=len(body) or 1,
+        semantic_decoders=_EVERY_TAG,
+        tag_hook=_refuse_tag,
+        object_hook=_text_keys,
+        max_depth=CBOR_MAX_DEPTH,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        strict_hashable_types=True,
+    )
     try:
-        value: object = cbor2.CBORDecoder(
-            stream,
-            read_size=len(body) or 1,
-            semantic_decoders=_EVERY_TAG,
-            tag_hook=_refuse_tag,
-            object_hook=_text_keys,
-            max_depth=CBOR_MAX_DEPTH,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        ).decode()
+        value: object = decoder.decode()
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError):
         reason = (
             "Body is not valid CBOR: it must be one item of definite lengths, without tags, with unique text keys, "

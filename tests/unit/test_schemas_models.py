@@ -172,6 +172,12 @@ def test_a_context_has_at_most_8192_bytes_with_its_lengths(size: int, character:
             EncryptRequest(key_id="k", plaintext=b"p", encryption_context=context)
 
 
+@pytest.mark.parametrize("context", [{"\ud800": "a"}, {"a": "\udfff"}])
+def test_a_context_of_python_has_no_lone_surrogates_either(context: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="lone surrogates"):
+        EncryptRequest(key_id="k", plaintext=b"p", encryption_context=context)
+
+
 def test_enumerations_are_taken_by_member_or_text() -> None:
     by_text = GenerateDataKeyRequest.model_validate({"key_id": "k", "key_spec": "AES_256"})
     assert by_text.key_spec is DataKeySpec.AES_256

@@ -42,8 +42,8 @@ def from_base64(text: object) -> bytes:
 class BlobField:
     """Bytes: base64 text in JSON, a byte string in CBOR, `bytes` in Python. Lengths count the bytes."""
 
+    max_bytes: int
     min_bytes: int = 1
-    max_bytes: int | None = None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Decode base64 where the input came from JSON, then demand bytes."""
@@ -61,11 +61,13 @@ class BlobField:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the JSON form: lengths count characters there."""
-        described: JsonSchemaValue = {"type": "string", "contentEncoding": "base64", "pattern": _BASE64_PATTERN}
-        described["minLength"] = 4 * -(-self.min_bytes // 3)
-        if self.max_bytes is not None:
-            described["maxLength"] = 4 * -(-self.max_bytes // 3)
-        return described
+        return {
+            "type": "string",
+            "contentEncoding": "base64",
+            "pattern": _BASE64_PATTERN,
+            "minLength": 4 * -(-self.min_bytes // 3),
+            "maxLength": 4 * -(-self.max_bytes // 3),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,9 @@ def _in_alias_namespace(name: str) -> str:
     return name
 
 
-Blob = Annotated[bytes, BlobField()]
-Plaintext = Annotated[bytes, BlobField(max_bytes=limits.PLAINTEXT_MAX_BYTES)]
-Ciphertext = Annotated[bytes, BlobField(max_bytes=limits.CIPHERTEXT_MAX_BYTES)]
-AttestationDocument = Annotated[bytes, BlobField(max_bytes=limits.ATTESTATION_MAX_BYTES)]
+Plaintext = Annotated[bytes, BlobField(limits.PLAINTEXT_MAX_BYTES)]
+Ciphertext = Annotated[bytes, BlobField(limits.CIPHERTEXT_MAX_BYTES)]
+AttestationDocument = Annotated[bytes, BlobField(limits.ATTESTATION_MAX_BYTES)]
 Timestamp = Annotated[datetime, TimestampField()]
 
 KeyId = Annotated[str, Field(min_length=1, max_length=limits.KEY_ID_MAX_CHARS)]
