@@ -1,8 +1,7 @@
 """A change being executed: rows are read fresh inside the transaction, and what is written is authenticated."""
 
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Self
 
 from kmsq_worker.arn import KeyReferenceKind, parse_key_reference
 from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Tampered, alias_subject, key_subject
@@ -11,7 +10,7 @@ from kmsq_worker.errors import KMSInternalException, NotFoundException
 from kmsq_worker.execution import Execution
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.policy.document import Policy
-from kmsq_worker.store.changes import Transaction
+from kmsq_worker.store.changes import Situation, Transaction
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, KeyRow, MaterialRow
 from kmsq_worker.view import unbelievable
 
@@ -23,57 +22,35 @@ class ChangeExecution(Execution):
     `administrators` are the ARNs that the default key policy lets administer.
     """
 
-    def __init__(  # noqa: PLR0913  # a change needs what an execution needs, and the transaction
+    def __init__(
         self,
         *,
         custody: Custody,
         caller: Caller,
-        now: int,
+        situation: Situation,
         transaction: Transaction,
         revisions: Revisions,
         administrators: frozenset[str],
-        epoch: int,
-        policy: Policy | None,
     ) -> None:
-        super().__init__(custody=custody, caller=caller, now=now)
+        super().__init__(custody=custody, caller=caller, now=int(situation.clock.timestamp() * 1000))
         self.transaction = transaction
         self.administrators = administrators
-        self.epoch = epoch
+        self.epoch = situation.epoch + 1
+        self.moment = situation.clock
         self.changed: set[str] = set()
-        self.moment = datetime.fromtimestamp(now / 1000, UTC)
         self._revisions = revisions
-        self._policy = policy
+        self._policy_row = situation.account_policy
+        self._policy: Policy | None = None
 
-    @classmethod
-    async def begin(
-        cls,
-        *,
-        custody: Custody,
-        caller: Caller,
-        now: int,
-        transaction: Transaction,
-        revisions: Revisions,
-        administrators: frozenset[str],
-    ) -> Self:
-        """Read what every change needs. Raises `Unavailable`."""
-        epoch = await transaction.epoch() + 1
-        row = await transaction.account_policy()
-        await custody.fetch_missing([row])
-        try:
-            policy = custody.open_account_policy(row)
-            revisions.check(ACCOUNT_POLICY_SUBJECT, row.revision)
-        except Tampered:
-            policy = None  # an administrator can put it anew: nothing else is authorised without it
-        return cls(
-            custody=custody,
-            caller=caller,
-            now=now,
-            transaction=transaction,
-            revisions=revisions,
-            administrators=administrators,
-            epoch=epoch,
-            policy=policy,
-        )
+    async def begin(self) -> None:
+        """Verify the account policy. Raises `Unavailable`."""
+        row = self._policy_row
+        await self.custody.fetch_missing([row])
+        # One that fails stays None: an administrator can put it anew, and nothing else is authorised without it.
+        with suppress(Tampered):
+            policy = self.custody.open_account_policy(row)
+            self._revisions.check(ACCOUNT_POLICY_SUBJECT, row.revision)
+            self._policy = policy
 
     @property
     def is_administrator(self) -> bool:
@@ -132,7 +109,7 @@ class ChangeExecution(Execution):
     async def create_key(self, row: KeyRow, material: MaterialRow) -> None:
         """Insert a new key. It changes nothing that exists, so no keyring needs to hear of it."""
         signed = self.custody.authenticate(row)
-        self.touched.macs.append(signed.mac.hex())
+        self.touched.wrote[key_subject(row.key_id)] = signed.mac.hex()
         await self.transaction.insert_key(signed, material)
 
     async def save_key(self, row: KeyRow) -> None:
@@ -155,7 +132,7 @@ class ChangeExecution(Execution):
 
     async def delete_alias(self, row: AliasRow) -> None:
         """Delete an alias."""
-        self.changed.add(alias_subject(row.alias_name))
+        self._wrote(alias_subject(row.alias_name), None)
         await self.transaction.delete_alias(row.alias_name)
 
     async def save_account_policy(self, policy: str) -> None:
@@ -164,6 +141,6 @@ class ChangeExecution(Execution):
         self._wrote(ACCOUNT_POLICY_SUBJECT, signed.mac)
         await self.transaction.put_account_policy(signed)
 
-    def _wrote(self, subject: str, mac: bytes) -> None:
+    def _wrote(self, subject: str, mac: bytes | None) -> None:
         self.changed.add(subject)
-        self.touched.macs.append(mac.hex())
+        self.touched.wrote[subject] = None if mac is None else mac.hex()

@@ -7,6 +7,7 @@ Everything that comes out of the database passes through here before it is belie
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hmac import compare_digest
 from typing import TypeVar
 from uuid import UUID
 
@@ -99,7 +100,7 @@ class Custody:
 
     def authenticate(self, row: AnyRow) -> AnyRow:
         """Return the row with its MAC."""
-        return replace(row, mac=self.current.row_mac(_TABLES[type(row)], row.columns()))
+        return authenticate(self.current, row)
 
     def verify(self, row: Row, subject: str) -> None:
         """Raise `Tampered` unless the row's MAC is right."""
@@ -144,6 +145,15 @@ class Custody:
         except UnwrapError as error:
             raise Tampered(key_subject(row.key_id), f"material {material.material_number} does not unwrap") from error
 
+    def digest(self, request: bytes) -> bytes:
+        """Return a keyed digest that recognises a request: domain key id (16 bytes) ‖ HMAC (32 bytes)."""
+        return self.current.id.bytes + self.current.idempotency_mac(request)
+
+    def is_digest(self, digest: bytes, request: bytes) -> bool:
+        """Tell whether `digest` is that of `request`, whichever domain key it was made under."""
+        domain_key = self._domain_keys.get(UUID(bytes=digest[:16]))
+        return domain_key is not None and compare_digest(digest[16:], domain_key.idempotency_mac(request))
+
     def _adopt(self, row: DomainKeyRow) -> DomainKey:
         known = self._domain_keys.get(row.domain_key_id)
         if known is None:
@@ -160,6 +170,11 @@ class Custody:
 
 
 ACCOUNT_POLICY_SUBJECT = "account-policy"
+
+
+def authenticate(domain_key: DomainKey, row: AnyRow) -> AnyRow:
+    """Return the row with its MAC under `domain_key`."""
+    return replace(row, mac=domain_key.row_mac(_TABLES[type(row)], row.columns()))
 
 
 def key_subject(key_id: str) -> str:

@@ -37,8 +37,8 @@ class Touched:
     materials: list[int] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
     contexts: list[Mapping[str, str]] = field(default_factory=list)
-    macs: list[str] = field(default_factory=list)
-    """Of the rows that a change wrote, in hexadecimal."""
+    wrote: dict[str, str | None] = field(default_factory=dict)
+    """The MACs of the rows that a change wrote, in hexadecimal, by subject; None for a deleted one."""
 
 
 class Execution(ABC):

@@ -27,6 +27,9 @@ class Delivery:
     attempt: int
     """1 for the first delivery, as the broker counts (`x-delivery-count` + 1)."""
 
+    arrived: float
+    """time.monotonic of its arrival."""
+
     throttled: bool = False
     """Set by the inbox when the sender has too many requests waiting."""
 
@@ -74,7 +77,7 @@ class Replies(Protocol):
 
 
 class Settler(Protocol):
-    """Ends a delivery's life on the channel that delivered it."""
+    """Ends deliveries on the channel that delivered them."""
 
-    def ack(self, delivery: Delivery) -> None:
-        """Acknowledge. Does not wait: a lost ack means a redelivery, never a loss."""
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge. Waits for no answer: a lost ack means a redelivery, never a loss. Raises `Unavailable`."""

@@ -29,6 +29,11 @@ class TurnOperation:
     wants: Callable[[Account, AnyRequest], Sequence[Wanted]]
     run: Callable[[TurnExecution, AnyRequest], Reply | Awaitable[Reply]]
 
+    async def execute(self, execution: TurnExecution, request: AnyRequest) -> Reply:
+        """Run the operation. Raises `KmsError`, `Unavailable`."""
+        reply = self.run(execution, request)
+        return reply if isinstance(reply, Reply) else await reply
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeOperation:

@@ -10,12 +10,18 @@ from uuid import UUID
 import asyncpg
 
 from kmsq_worker.audit import Chain
+from kmsq_worker.errors import Unavailable
 from kmsq_worker.store import chains
 from kmsq_worker.store.connection import translated
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, KeyRow, MaterialRow
 
 _LOCK = "SELECT pg_advisory_xact_lock(kmsq.account_lock())"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(kmsq.account_lock())"
+
+_SITUATION = """
+    SELECT clock_timestamp() AS clock, (SELECT coalesce(max(epoch), 0) FROM kmsq.change_log) AS epoch, policy.*
+    FROM (SELECT true) AS always LEFT JOIN kmsq.account_policy AS policy ON true
+"""
 
 
 def _insert(table: str, row: type) -> str:
@@ -44,6 +50,15 @@ class StoredOutcome:
     digest: bytes
     reply_type: str
     reply_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The database's clock, the account's epoch and its policy as a change finds them."""
+
+    clock: datetime
+    epoch: int
+    account_policy: AccountPolicyRow
 
 
 class Transaction:
@@ -106,16 +121,16 @@ class Transaction:
                 "DELETE FROM kmsq.change_requests WHERE principal = $1 AND message_id = $2", principal, message_id
             )
 
-    async def epoch(self) -> int:
-        """Return the account's epoch: nobody else raises it while this transaction holds the lock."""
+    async def situation(self) -> Situation:
+        """Read what every change needs first. The epoch is final while this transaction holds the exclusive lock."""
         with translated():
-            return int(await self._connection.fetchval("SELECT coalesce(max(epoch), 0) FROM kmsq.change_log"))
-
-    async def clock(self) -> datetime:
-        """Return the database's clock."""
-        with translated():
-            moment: datetime = await self._connection.fetchval("SELECT clock_timestamp()")
-        return moment
+            row = await self._connection.fetchrow(_SITUATION)
+        if row is None:  # the query always returns its row
+            raise Unavailable("situation")
+        policy = AccountPolicyRow(policy="", revision=0)  # deleted by hand: fails its MAC check
+        if row["policy"] is not None:
+            policy = AccountPolicyRow(policy=row["policy"], revision=row["revision"], mac=row["mac"])
+        return Situation(row["clock"], row["epoch"], policy)
 
     async def log_changes(self, epoch: int, subjects: Iterable[str]) -> None:
         """Raise the account's epoch to `epoch` and name what changed."""
@@ -161,12 +176,6 @@ class Transaction:
                     rotation_type,
                 ),
             )
-
-    async def account_policy(self) -> AccountPolicyRow:
-        """Return the account policy's row; an empty one, which fails its MAC check, if it was deleted by hand."""
-        with translated():
-            row = await self._connection.fetchrow("SELECT policy, revision, mac FROM kmsq.account_policy")
-        return AccountPolicyRow(policy="", revision=0) if row is None else AccountPolicyRow(**row)
 
     async def insert_key(self, row: KeyRow, material: MaterialRow) -> None:
         """Insert a new key with its first material."""

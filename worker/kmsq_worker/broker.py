@@ -1,0 +1,216 @@
+"""
+The broker's side of a worker: consumers that fill inboxes, confirmed replies, acknowledgements.
+
+Requests and replies use a connection each: under a memory alarm the broker stops reading from connections that
+publish, and acknowledgements must still get through. Nothing here reconnects: a session that loses its broker ends,
+and the next one starts afresh.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from uuid import uuid4
+
+import aio_pika
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
+from pamqp.commands import Basic
+from yarl import URL
+
+from kmsq_schemas.message import HEADER_SERVER_TIME, HEADER_TRACEPARENT, HEADER_VERSION, PROTOCOL_VERSION
+from kmsq_schemas.operations import Queue
+from kmsq_schemas.topology import DEAD_EXCHANGE, REPLIES_EXCHANGE
+from kmsq_worker.errors import Unavailable
+from kmsq_worker.inbox import Inbox
+from kmsq_worker.ports import Delivery, Fate, OutgoingReply
+
+HEARTBEAT_SECONDS = 10  # a dead peer is noticed after about 3 × this (aiormq)
+CONNECT_TIMEOUT_SECONDS = 10
+CONFIRM_TIMEOUT_SECONDS = 30  # a broker that is blocked by an alarm for longer ends the session; nothing is lost
+PREFETCH = 1_000  # per queue; aiormq scans all outstanding confirms on a multiple ack: not much more
+
+_FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Turn what the driver or the network raises into `Unavailable`, with the cause kept."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise Unavailable(type(error).__name__) from error
+
+
+class Broker:
+    """The channels of one session."""
+
+    def __init__(self, *, user: str, publishing: AbstractChannel, lost: asyncio.Future[None]) -> None:
+        self._user = user
+        self._publishing = publishing
+        self._consuming: dict[Queue, AbstractChannel] = {}
+        self._consumer_tags: dict[Queue, str] = {}
+        self._lost = lost
+
+    async def wait_lost(self) -> None:
+        """Wait until a connection or channel is lost, then raise `Unavailable`."""
+        await asyncio.shield(self._lost)
+
+    async def consume(self, queue: Queue, channel: AbstractChannel, inbox: Inbox) -> None:
+        """Let the deliveries of `queue` into `inbox`. Raises `Unavailable`."""
+
+        async def enqueue(message: DeliveredMessage) -> None:
+            inbox.put(_delivery(queue, message))
+
+        self._consuming[queue] = channel
+        with translated():
+            await channel.basic_qos(prefetch_count=PREFETCH)
+            consuming = await channel.basic_consume(queue.value, enqueue)
+        self._consumer_tags[queue] = consuming.consumer_tag or ""
+
+    async def cancel_consumers(self) -> None:
+        """Stop deliveries; what has been delivered stays here until it is settled. Raises `Unavailable`."""
+        with translated():
+            for queue, tag in self._consumer_tags.items():
+                await self._consuming[queue].basic_cancel(tag)
+
+    async def publish(self, replies: Sequence[OutgoingReply]) -> Sequence[Fate]:
+        """Publish all replies, pipelined, and wait for their confirms. Raises `Unavailable`."""
+        with translated():
+            async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
+                return await asyncio.gather(*(self._publish(reply) for reply in replies))
+
+    async def bury(self, delivery: Delivery, reason: str) -> None:
+        """Publish a dead letter: where the request came from, why it died, its digest; never its body."""
+        headers: dict[str, object] = {
+            "kmsq-reason": reason,
+            "kmsq-queue": delivery.queue.value,
+            "kmsq-routing-key": delivery.routing_key,
+            "kmsq-body-sha256": hashlib.sha256(delivery.body).hexdigest(),
+            "kmsq-body-bytes": len(delivery.body),
+        }
+        properties = Basic.Properties(
+            message_id=str(uuid4()), delivery_mode=2, user_id=self._user, headers=headers, app_id=delivery.user_id
+        )
+        with translated():
+            async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
+                await self._publishing.basic_publish(
+                    b"", exchange=DEAD_EXCHANGE, routing_key="", properties=properties, mandatory=True, wait=False
+                )
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge on the channels that delivered. Raises `Unavailable`."""
+        with translated():
+            for delivery in deliveries:
+                await self._consuming[delivery.queue].basic_ack(delivery.tag, wait=False)
+
+    async def _publish(self, reply: OutgoingReply) -> Fate:
+        headers: dict[str, object] = {HEADER_VERSION: PROTOCOL_VERSION, HEADER_SERVER_TIME: reply.server_time}
+        if reply.traceparent is not None:
+            headers[HEADER_TRACEPARENT] = reply.traceparent
+        properties = Basic.Properties(
+            content_type=reply.content_type,
+            correlation_id=reply.correlation_id,
+            delivery_mode=1,  # a reply queue dies with its connection: there is nothing to persist
+            expiration=None if reply.expiration_ms is None else str(reply.expiration_ms),
+            headers=headers,
+            message_id=uuid4().hex,
+            message_type=reply.type,
+            user_id=self._user,
+        )
+        try:
+            await self._publishing.basic_publish(
+                reply.body,
+                exchange=REPLIES_EXCHANGE,
+                routing_key=reply.routing_key,
+                properties=properties,
+                mandatory=True,
+                wait=False,
+            )
+        except DeliveryError:
+            # Returned: no such queue. Or refused by a queue that its owner made to refuse: not our failure, either.
+            return Fate.UNDELIVERABLE
+        return Fate.DELIVERED
+
+
+@asynccontextmanager
+async def connected(url: str, name: str, inboxes: Mapping[Queue, Inbox]) -> AsyncGenerator[Broker]:
+    """
+    Hold the connections and channels of a session, whose deliveries go into `inboxes`.
+
+    Raises `Unavailable`.
+    """
+    lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with _connection(url, f"{name} replies", lost) as replies, _connection(url, f"{name} requests", lost) as requests:
+        publishing = await _channel(replies, lost, publisher_confirms=True)
+        broker = Broker(user=URL(url).user or "guest", publishing=publishing, lost=lost)
+        for queue, inbox in inboxes.items():
+            channel = await _channel(requests, lost, publisher_confirms=False)
+            await broker.consume(queue, channel, inbox)
+        yield broker
+
+
+@asynccontextmanager
+async def _connection(
+    url: str, name: str, lost: asyncio.Future[None]
+) -> AsyncGenerator[aio_pika.abc.AbstractConnection]:
+    with translated():
+        named = URL(url).update_query(name=name, heartbeat=str(HEARTBEAT_SECONDS))
+        connection = await aio_pika.connect(named, timeout=CONNECT_TIMEOUT_SECONDS)
+    connection.close_callbacks.add(lambda _sender, error: _lose(lost, error))
+    try:
+        yield connection
+    finally:
+        await _close(connection)
+
+
+async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
+    """Close without caring how: everything unacknowledged goes back, and a frozen broker must not hold us up."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await connection.close()
+    except _FAILURES:
+        return
+
+
+async def _channel(
+    connection: aio_pika.abc.AbstractConnection, lost: asyncio.Future[None], *, publisher_confirms: bool
+) -> AbstractChannel:
+    with translated():
+        channel = connection.channel(publisher_confirms=publisher_confirms, on_return_raises=publisher_confirms)
+        await channel.initialize(timeout=CONNECT_TIMEOUT_SECONDS)
+        channel.close_callbacks.add(lambda _sender, error: _lose(lost, error))
+        underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _frame: _lose(lost, Unavailable("consumer cancelled")))
+    return underlay
+
+
+def _lose(lost: asyncio.Future[None], error: BaseException | None) -> None:
+    if not lost.done():
+        failure = Unavailable(type(error).__name__ if error else "closed")
+        failure.__cause__ = error
+        lost.set_exception(failure)
+        lost.exception()  # retrieved here: nobody may be waiting any more
+
+
+def _delivery(queue: Queue, message: DeliveredMessage) -> Delivery:
+    properties = message.header.properties
+    headers = properties.headers or {}
+    count = headers.get("x-delivery-count")
+    return Delivery(
+        queue=queue,
+        tag=message.delivery.delivery_tag or 0,
+        routing_key=message.delivery.routing_key or "",
+        body=message.body,
+        type=properties.message_type,
+        content_type=properties.content_type,
+        content_encoding=properties.content_encoding,
+        message_id=properties.message_id,
+        correlation_id=properties.correlation_id,
+        reply_to=properties.reply_to,
+        user_id=properties.user_id,
+        headers=headers,
+        attempt=(count if isinstance(count, int) else 0) + 1,
+        arrived=time.monotonic(),
+    )

@@ -1,0 +1,217 @@
+"""
+A change: an administrative request that alters a key, alias, grant or policy (DESIGN.md §3).
+
+    1 decode      properties and body to a validated request
+    2 prepare     key generation and wrapping, outside the transaction
+    3 lock        the account's, exclusively: no turn commits meanwhile
+    4 claim       (principal, message_id); the same request again gets the stored outcome
+    5 authorize   on fresh rows
+    6 effect      rows and their MACs
+    7 log         what changed, at the next epoch
+    8 audit       the record and the chain's head, last
+    9 reply       after the commit
+   10 ack
+
+Steps 3 … 8 are one transaction. When the outcome of its commit is unknown, the request comes again and the claim
+tells. CreateKey alters nothing that exists: it shares the lock and makes no epoch.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from kmsq_schemas.codec import encode
+from kmsq_schemas.message import ERROR_TYPE
+from kmsq_schemas.models import ErrorReply, Reply
+from kmsq_worker.change_execution import ChangeExecution
+from kmsq_worker.custody import Custody
+from kmsq_worker.decode import Caller, Clock, Parsed, content_type_of, identify, parse
+from kmsq_worker.errors import (
+    ExpiredException,
+    IdempotencyMismatchException,
+    KmsError,
+    KMSInternalException,
+    Refused,
+    Unavailable,
+)
+from kmsq_worker.inbox import Inbox
+from kmsq_worker.item import Item, Replayed, expired, lost_record
+from kmsq_worker.keyring import Revisions
+from kmsq_worker.operations import CHANGE_OPERATIONS, ChangeOperation
+from kmsq_worker.outbox import Outbox
+from kmsq_worker.store.changes import Changes, StoredOutcome, Transaction
+from kmsq_worker.telemetry import LOGGER, Telemetry
+
+CLAIM_OUTLIVES_DEADLINE = timedelta(days=7)  # DESIGN.md §3
+
+
+class ChangeLoop:
+    """The lane that makes changes, one at a time. `run` ends when its inbox is closed and empty."""
+
+    def __init__(
+        self,
+        *,
+        lane: str,
+        inbox: Inbox,
+        custody: Custody,
+        changes: Changes,
+        revisions: Revisions,
+        administrators: frozenset[str],
+        outbox: Outbox,
+        clock: Clock,
+        telemetry: Telemetry,
+        reached: Callable[[str], None],
+    ) -> None:
+        self._lane = lane
+        self._inbox = inbox
+        self._custody = custody
+        self._changes = changes
+        self._revisions = revisions
+        self._administrators = administrators
+        self._outbox = outbox
+        self._clock = clock
+        self._telemetry = telemetry
+        self._reached = reached
+
+    async def run(self) -> None:
+        """Make changes. Raises `Unavailable` when database or broker are lost."""
+        while deliveries := await self._inbox.take(1):
+            item = Item(deliveries[0])
+            self._telemetry.waited(self._lane, item.delivery.arrived)
+            self._decode(item)  # (1)
+            started = time.monotonic()
+            committed_at = await (self._change(item) if item.is_executable else self._record(item))
+            self._telemetry.turn(self._lane, 1, time.monotonic() - started)
+            self._reached("committed")
+            for lost in await self._outbox.reply([item], int(committed_at.timestamp() * 1000)):  # (9)
+                await self._record_lost(lost.item, lost.why)
+            await self._outbox.acknowledge([item])  # (10)
+
+    def _decode(self, item: Item) -> None:
+        try:
+            item.caller = identify(item.delivery)
+            item.parsed = parse(item.delivery, item.caller, self._clock())
+        except (Refused, KmsError) as error:
+            item.outcome = error
+        else:
+            item.is_executable = True
+
+    async def _change(self, item: Item) -> datetime:
+        caller, parsed = item.require_request()
+        operation = CHANGE_OPERATIONS[caller.operation]
+        prepared = _prepare(operation, item, parsed)  # (2)
+        async with self._changes.transaction(exclusive=operation.exclusive) as transaction:  # (3)
+            situation = await transaction.situation()
+            claim = _Claim.of(item, caller, parsed, self._custody)
+            stored = await transaction.claim(claim.principal, claim.message_id, claim.digest, claim.expires_at)  # (4)
+            if stored is not None:
+                item.outcome = claim.answer(stored, self._custody)
+            else:
+                execution = ChangeExecution(
+                    custody=self._custody,
+                    caller=caller,
+                    situation=situation,
+                    transaction=transaction,
+                    revisions=self._revisions,
+                    administrators=self._administrators,
+                )
+                item.touched = execution.touched
+                await self._execute(item, execution, operation, prepared)  # (5)(6)(7)
+                await _settle_claim(transaction, claim, item)
+            replayed = {"replayed": True} if stored is not None else {}
+            await transaction.append(item.record(epoch=situation.epoch + 1, **replayed))  # (8)
+        return situation.clock
+
+    async def _execute(
+        self, item: Item, execution: ChangeExecution, operation: ChangeOperation, prepared: object
+    ) -> None:
+        caller, parsed = item.require_request()
+        try:
+            if parsed.deadline is not None and parsed.deadline <= execution.now:
+                raise expired()
+            if item.outcome is not None:  # what could not be prepared is refused here, where its refusal is stored
+                raise _as_error(item.outcome)
+            async with execution.transaction.savepoint():
+                await execution.begin()
+                item.outcome = await operation.run(execution, parsed.request, prepared)
+                if execution.changed:
+                    await execution.transaction.log_changes(execution.epoch, sorted(execution.changed))
+        except KmsError as error:
+            item.outcome = error
+        except Unavailable:
+            raise
+        except Exception as error:
+            LOGGER.exception("operation failed unexpectedly", extra={"operation": caller.operation})
+            item.outcome = KMSInternalException("An internal error occurred.", reason=type(error).__name__)
+
+    async def _record(self, item: Item) -> datetime:
+        """Audit a request that never came as far as a claim."""
+        async with self._changes.transaction(exclusive=False) as transaction:
+            situation = await transaction.situation()
+            await transaction.append(item.record(epoch=situation.epoch))
+        return situation.clock
+
+    async def _record_lost(self, item: Item, why: str) -> None:
+        async with self._changes.transaction(exclusive=False) as transaction:
+            situation = await transaction.situation()
+            await transaction.append(lost_record(item, why, {"epoch": situation.epoch}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What makes two deliveries the same change. `request` is what the digest covers."""
+
+    principal: str
+    message_id: UUID
+    digest: bytes
+    request: bytes
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, item: Item, caller: Caller, parsed: Parsed, custody: Custody) -> "_Claim":
+        """Build the claim: operation, encoding and body decide, `reply_to` does not (DESIGN.md §5)."""
+        if parsed.deadline is None or item.delivery.message_id is None:
+            raise RuntimeError("parse lets no change pass without these")
+        request = b"\x00".join((caller.operation.encode(), parsed.content_type.encode(), item.delivery.body))
+        return cls(
+            principal=caller.principal,
+            message_id=UUID(item.delivery.message_id),
+            digest=custody.digest(request),
+            request=request,
+            expires_at=datetime.fromtimestamp(parsed.deadline / 1000, UTC) + CLAIM_OUTLIVES_DEADLINE,
+        )
+
+    def answer(self, stored: StoredOutcome, custody: Custody) -> Replayed | IdempotencyMismatchException:
+        """Answer a request whose id was claimed before."""
+        if custody.is_digest(stored.digest, self.request):
+            return Replayed(stored.reply_type, stored.reply_body)
+        return IdempotencyMismatchException("This message_id was used for another request.")
+
+
+def _prepare(operation: ChangeOperation, item: Item, parsed: Parsed) -> object:
+    try:
+        return None if operation.prepare is None else operation.prepare(parsed.request)
+    except KmsError as error:
+        item.outcome = error
+        return None
+
+
+def _as_error(outcome: object) -> KmsError:
+    if not isinstance(outcome, KmsError):
+        raise TypeError("an outcome before the operation")
+    return outcome
+
+
+async def _settle_claim(transaction: Transaction, claim: _Claim, item: Item) -> None:
+    """Store a final outcome for whoever asks again; give the claim up after one that another try may improve."""
+    outcome = item.outcome
+    if isinstance(outcome, Reply):
+        body = encode(outcome, content_type_of(item.delivery))
+        await transaction.store_outcome(claim.principal, claim.message_id, item.operation_name, body)
+    elif isinstance(outcome, KmsError) and not outcome.retryable and not isinstance(outcome, ExpiredException):
+        body = encode(ErrorReply(code=outcome.code, message=outcome.message), content_type_of(item.delivery))
+        await transaction.store_outcome(claim.principal, claim.message_id, ERROR_TYPE, body)
+    else:
+        await transaction.disclaim(claim.principal, claim.message_id)

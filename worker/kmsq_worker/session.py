@@ -1,0 +1,223 @@
+"""
+A session: everything that lives between gaining database and broker and losing either.
+
+Lifetimes nest: what opens last closes first, and whatever fails ends the whole session. Unacknowledged deliveries then
+go back to their queues, and `app` opens the next session. So there is no half-broken state to repair.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kmsq_schemas.operations import Queue
+from kmsq_worker import broker as amqp
+from kmsq_worker.arn import Account
+from kmsq_worker.audit import Chain
+from kmsq_worker.broker import Broker
+from kmsq_worker.change import ChangeLoop
+from kmsq_worker.custody import Custody
+from kmsq_worker.decode import Clock
+from kmsq_worker.errors import Unavailable
+from kmsq_worker.health import Health
+from kmsq_worker.inbox import Inbox
+from kmsq_worker.keyring import Keyring, Revisions
+from kmsq_worker.outbox import Outbox
+from kmsq_worker.rootkey import RootKey
+from kmsq_worker.settings import Settings
+from kmsq_worker.store import chains, schema
+from kmsq_worker.store.chains import Committer
+from kmsq_worker.store.changes import Changes
+from kmsq_worker.store.connection import connected, pooled
+from kmsq_worker.store.reader import Reader
+from kmsq_worker.telemetry import LOGGER, Telemetry
+from kmsq_worker.turn import TurnLoop
+
+DATABASE_CHECK_SECONDS = 2  # an idle worker must notice a lost database, too
+DATABASE_PATIENCE_SECONDS = 6
+
+
+class Loop(Protocol):
+    """A lane's work."""
+
+    async def run(self) -> None:
+        """Work until the inbox is closed and empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What outlives sessions."""
+
+    name: str
+    settings: Settings
+    root_key: RootKey
+    revisions: Revisions
+    clock: Clock
+    telemetry: Telemetry
+    health: Health
+    reached: Callable[[str], None]
+
+
+async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
+    """
+    Serve until `stop` is set and everything in flight has ended.
+
+    Raises `Unavailable`, alone or in an ExceptionGroup, when database or broker are lost; `WrongDatabase` or
+    `RootKeyError` when this worker can never serve this database.
+    """
+    inboxes = {queue: Inbox(principal_max=worker.settings.principal_max) for queue in worker.settings.queues}
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(pooled(worker.settings.database_url))
+        reader = Reader(pool=pool)
+        account = await _check(worker)
+        custody = Custody(account=account, root_key=worker.root_key, load=reader.domain_keys)
+        await custody.unlock()
+        keyring = Keyring(
+            loader=reader,
+            custody=custody,
+            revisions=worker.revisions,
+            epoch=await reader.epoch(),
+            alarm=worker.telemetry.tampered,
+            count=worker.telemetry.keyring,
+        )
+        lanes = {queue: await stack.enter_async_context(_lane(worker, queue, custody)) for queue in inboxes}
+        broker = await stack.enter_async_context(amqp.connected(worker.settings.amqp_url, worker.name, inboxes))
+        shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker))
+        loops = [shared.loop(queue, inbox, lanes[queue]) for queue, inbox in inboxes.items()]
+        await _run(worker, stop, broker, loops, reader, inboxes)
+
+
+async def _run(
+    worker: Worker,
+    stop: asyncio.Event,
+    broker: Broker,
+    loops: Sequence[Loop],
+    reader: Reader,
+    inboxes: Mapping[Queue, Inbox],
+) -> None:
+    async with asyncio.TaskGroup() as watchers:
+        tasks = [
+            watchers.create_task(broker.wait_lost()),
+            watchers.create_task(_watch_database(reader)),
+            watchers.create_task(_drain(worker, stop, broker, inboxes)),
+        ]
+        worker.health.ready = True
+        worker.telemetry.session(ready=True)
+        LOGGER.info("serving", extra={"queues": ",".join(queue.name.lower() for queue in inboxes)})
+        try:
+            async with asyncio.TaskGroup() as running:
+                for loop in loops:
+                    running.create_task(loop.run())
+        finally:
+            worker.health.ready = False
+            worker.telemetry.session(ready=False)
+        for task in tasks:
+            task.cancel()
+
+
+async def _drain(worker: Worker, stop: asyncio.Event, broker: Broker, inboxes: Mapping[Queue, Inbox]) -> None:
+    """Once asked to stop: no new deliveries, and a limited time for those that are here."""
+    await stop.wait()
+    worker.health.ready = False
+    LOGGER.info("draining", extra={"seconds": worker.settings.drain_seconds})
+    await broker.cancel_consumers()
+    for inbox in inboxes.values():
+        inbox.close()
+    await asyncio.sleep(worker.settings.drain_seconds)
+    raise Unavailable("drain took too long")
+
+
+async def _watch_database(reader: Reader) -> None:
+    while True:
+        await asyncio.sleep(DATABASE_CHECK_SECONDS)
+        try:
+            async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
+                await reader.epoch()
+        except TimeoutError as error:
+            raise Unavailable("database does not answer") from error
+
+
+async def _check(worker: Worker) -> Account:
+    async with connected(worker.settings.database_url) as connection:
+        await schema.require_schema(connection)
+        await chains.ensure_partitions(connection)
+        return await schema.require_account(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One lane's own connection and chain: each has one writer."""
+
+    committer: Committer
+    changes: Changes
+
+
+@asynccontextmanager
+async def _lane(worker: Worker, queue: Queue, custody: Custody) -> AsyncGenerator[_Lane]:
+    url = worker.settings.database_url
+    if queue is Queue.ADMIN:
+        url = worker.settings.changes_database_url or url
+    async with connected(url) as connection:
+        registry = await chains.registry(connection)
+        chain: Chain = await chains.open_chain(
+            connection,
+            domain_key=custody.current,
+            registry_key=custody.domain_key(registry.domain_key_id),
+            lane=queue.name.lower(),
+            worker=worker.name,
+        )
+        lane = _Lane(
+            Committer(connection=connection, chain=chain),
+            Changes(connection=connection, chain=chain),
+        )
+        if queue is Queue.ADMIN:
+            await lane.changes.forget_expired()
+        yield lane
+
+
+def _outbox(worker: Worker, broker: Broker) -> Outbox:
+    return Outbox(
+        replies=broker, settler=broker, clock=worker.clock, telemetry=worker.telemetry, reached=worker.reached
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the lanes of a session share."""
+
+    worker: Worker
+    custody: Custody
+    keyring: Keyring
+    reader: Reader
+    outbox: Outbox
+
+    def loop(self, queue: Queue, inbox: Inbox, lane: _Lane) -> Loop:
+        """Build the lane of a queue."""
+        worker, settings = self.worker, self.worker.settings
+        if queue is Queue.ADMIN:
+            return ChangeLoop(
+                lane=queue.name.lower(),
+                inbox=inbox,
+                custody=self.custody,
+                changes=lane.changes,
+                revisions=worker.revisions,
+                administrators=frozenset(map(self.custody.account.user_arn, settings.administrators)),
+                outbox=self.outbox,
+                clock=worker.clock,
+                telemetry=worker.telemetry,
+                reached=worker.reached,
+            )
+        return TurnLoop(
+            lane=queue.name.lower(),
+            inbox=inbox,
+            keyring=self.keyring,
+            custody=self.custody,
+            reader=self.reader,
+            committer=lane.committer,
+            outbox=self.outbox,
+            clock=worker.clock,
+            telemetry=worker.telemetry,
+            turn_max=settings.turn_max,
+            reached=worker.reached,
+        )

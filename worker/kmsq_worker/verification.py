@@ -1,0 +1,151 @@
+"""
+`kmsq-worker audit verify`: is the audit log complete and unaltered, and are the rows what it says they are?
+
+    1  the registry chain, which names every chain that was ever opened
+    2  each chain, record by record, and its head
+    3  no chain missing, none that the registry does not know, no record without a chain
+    4  each key, alias and the account policy: its MAC is right, and is the one that the last audited change wrote
+
+What no worker can notice by itself, rows rolled back to an older state while nobody was looking, shows in step 4.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kmsq_worker import audit
+from kmsq_worker.audit import ChainBroken, ChainVerifier, StoredRecord
+from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Row, Tampered, alias_subject, key_subject
+from kmsq_worker.store.auditor import Auditor
+from kmsq_worker.store.rows import AliasRow, ChainRow, KeyRow
+
+PROBLEMS_MAX = 1_000  # a report, not a second audit log
+
+
+class Progress(Protocol):
+    """Hears how far the verification is."""
+
+    def __call__(self, chain: int, chains: int, records: int) -> None:
+        """Note that `records` were checked, in `chain` of `chains`."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found. Sound if `problems` is empty."""
+
+    chains: int = 0
+    records: int = 0
+    rows: int = 0
+    dropped_months: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, problem: str) -> None:
+        """Note a problem."""
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(problem)
+
+
+class Verification:
+    """One run. Raises `Unavailable` when the database is lost on the way."""
+
+    def __init__(self, *, auditor: Auditor, custody: Custody, progress: Progress) -> None:
+        self._auditor = auditor
+        self._custody = custody
+        self._progress = progress
+        self._report = Report()
+        self._opened: set[str] = set()
+        self._written: dict[str, tuple[int, str | None]] = {}
+        """Of each subject: the epoch and the MAC of the last audited write."""
+
+    async def run(self) -> Report:
+        """Verify everything."""
+        chains = await self._auditor.chains()
+        known = {str(chain.chain_id) for chain in chains if chain.lane != audit.REGISTRY_LANE}
+        if not any(chain.lane == audit.REGISTRY_LANE for chain in chains):
+            self._report.add("the registry chain is missing")
+        for number, chain in enumerate(chains, start=1):  # (1)(2): the registry comes first
+            self._progress(number, len(chains), self._report.records)
+            await self._chain(chain)
+        for missing in sorted(self._opened - known):  # (3)
+            self._report.add(f"chain {missing}: it was opened and is gone")
+        for unknown in sorted(known - self._opened):
+            self._report.add(f"chain {unknown}: the registry does not know it")
+        orphans = await self._auditor.orphaned_records()
+        if orphans:
+            self._report.add(f"{orphans} records belong to no chain")
+        await self._rows()  # (4)
+        return self._report
+
+    async def _chain(self, chain: ChainRow) -> None:
+        self._report.chains += 1
+        try:
+            verifier = ChainVerifier(domain_key=self._custody.domain_key(chain.domain_key_id), chain_id=chain.chain_id)
+            async for batch in self._auditor.records(chain):
+                verifier.feed(batch)
+                self._report.records += len(batch)
+                self._learn(batch)
+            if verifier.sequence == 0 and await self._is_dropped(chain):
+                return
+            verifier.finish(
+                head_sequence=chain.head_sequence, head_mac=chain.head_mac, seal=chain.head_seal
+            )
+        except (ChainBroken, Tampered) as error:
+            self._report.add(str(error))
+
+    def _learn(self, batch: Iterable[StoredRecord]) -> None:
+        for stored in batch:
+            record = json.loads(stored.record)
+            if record.get("event") == audit.CHAIN_OPENED:
+                self._opened.add(record["chain"])
+            wrote: Mapping[str, str | None] = record.get("wrote", {})
+            for subject, mac in wrote.items():
+                epoch = record["epoch"]
+                if subject not in self._written or self._written[subject][0] <= epoch:
+                    self._written[subject] = epoch, mac
+
+    async def _is_dropped(self, chain: ChainRow) -> bool:
+        """Tell whether an operator dropped the chain's whole month; the report says so."""
+        if chain.head_sequence == 0 or chain.month is None or await self._auditor.has_month(chain.month):
+            return False
+        self._report.dropped_months.add(f"{chain.month:%Y-%m}")
+        return True
+
+    async def _rows(self) -> None:
+        found: set[str] = set()
+        async for batch in self._batches():
+            await self._custody.fetch_missing(batch)
+            for row in batch:
+                subject = _subject(row)
+                found.add(subject)
+                self._report.rows += 1
+                self._row(row, subject)
+        for subject, (_, mac) in sorted(self._written.items()):
+            if mac is not None and subject not in found:
+                self._report.add(f"{subject}: its row is gone")
+
+    def _row(self, row: Row, subject: str) -> None:
+        try:
+            self._custody.verify(row, subject)
+        except Tampered as error:
+            self._report.add(str(error))
+            return
+        written = self._written.get(subject)
+        if written is None and not self._report.dropped_months:
+            self._report.add(f"{subject}: no audited change wrote it")
+        elif written is not None and written[1] != row.mac.hex():
+            self._report.add(f"{subject}: it is not what the last audited change wrote (rolled back?)")
+
+    async def _batches(self) -> AsyncGenerator[list[Row]]:
+        async for keys in self._auditor.keys():
+            yield list(keys)
+        async for aliases in self._auditor.aliases():
+            yield list(aliases)
+        policy = await self._auditor.account_policy()
+        yield [] if policy is None else [policy]
+
+
+def _subject(row: Row) -> str:
+    if isinstance(row, KeyRow):
+        return key_subject(row.key_id)
+    return alias_subject(row.alias_name) if isinstance(row, AliasRow) else ACCOUNT_POLICY_SUBJECT
