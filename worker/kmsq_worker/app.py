@@ -48,9 +48,9 @@ def run(settings: Settings, *, process: int = 0, reached: Callable[[str], None] 
     )
     port = settings.health_port + process if settings.health_port else 0
     with served(settings.health_host, port, health, telemetry.registry) as bound:
-        LOGGER.info("started", extra={"process": process, "port": bound})
+        LOGGER.info("started", extra={"worker": process, "port": bound})
         uvloop.run(_serve(worker))
-    LOGGER.info("stopped", extra={"process": process})
+    LOGGER.info("stopped", extra={"worker": process})
 
 
 def forbid_core_dumps() -> None:
@@ -95,7 +95,5 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 
 def _reasons(group: BaseExceptionGroup[Unavailable]) -> str:
     """Return what the leaves of the group say: fixed texts and names of types."""
-    found: list[str] = []
-    for member in group.exceptions:
-        found.append(_reasons(member) if isinstance(member, BaseExceptionGroup) else str(member))
+    found = (_reasons(member) if isinstance(member, BaseExceptionGroup) else str(member) for member in group.exceptions)
     return ", ".join(dict.fromkeys(found))

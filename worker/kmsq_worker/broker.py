@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
 import aio_pika
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq import Channel
+from aiormq.abc import DeliveredMessage, FieldTable
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 from pamqp.commands import Basic
 from yarl import URL
@@ -46,10 +47,10 @@ def translated() -> Generator[None]:
 class Broker:
     """The channels of one session."""
 
-    def __init__(self, *, user: str, publishing: AbstractChannel, lost: asyncio.Future[None]) -> None:
+    def __init__(self, *, user: str, publishing: Channel, lost: asyncio.Future[None]) -> None:
         self._user = user
         self._publishing = publishing
-        self._consuming: dict[Queue, AbstractChannel] = {}
+        self._consuming: dict[Queue, Channel] = {}
         self._consumer_tags: dict[Queue, str] = {}
         self._lost = lost
 
@@ -57,7 +58,7 @@ class Broker:
         """Wait until a connection or channel is lost, then raise `Unavailable`."""
         await asyncio.shield(self._lost)
 
-    async def consume(self, queue: Queue, channel: AbstractChannel, inbox: Inbox) -> None:
+    async def consume(self, queue: Queue, channel: Channel, inbox: Inbox) -> None:
         """Let the deliveries of `queue` into `inbox`. Raises `Unavailable`."""
 
         async def enqueue(message: DeliveredMessage) -> None:
@@ -83,7 +84,7 @@ class Broker:
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
         """Publish a dead letter: where the request came from, why it died, its digest; never its body."""
-        headers: dict[str, object] = {
+        headers: FieldTable = {
             "kmsq-reason": reason,
             "kmsq-queue": delivery.queue.value,
             "kmsq-routing-key": delivery.routing_key,
@@ -106,7 +107,7 @@ class Broker:
                 await self._consuming[delivery.queue].basic_ack(delivery.tag, wait=False)
 
     async def _publish(self, reply: OutgoingReply) -> Fate:
-        headers: dict[str, object] = {HEADER_VERSION: PROTOCOL_VERSION, HEADER_SERVER_TIME: reply.server_time}
+        headers: FieldTable = {HEADER_VERSION: PROTOCOL_VERSION, HEADER_SERVER_TIME: reply.server_time}
         if reply.traceparent is not None:
             headers[HEADER_TRACEPARENT] = reply.traceparent
         properties = Basic.Properties(
@@ -142,7 +143,10 @@ async def connected(url: str, name: str, inboxes: Mapping[Queue, Inbox]) -> Asyn
     Raises `Unavailable`.
     """
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    async with _connection(url, f"{name} replies", lost) as replies, _connection(url, f"{name} requests", lost) as requests:
+    async with (
+        _connection(url, f"{name} replies", lost) as replies,
+        _connection(url, f"{name} requests", lost) as requests,
+    ):
         publishing = await _channel(replies, lost, publisher_confirms=True)
         broker = Broker(user=URL(url).user or "guest", publishing=publishing, lost=lost)
         for queue, inbox in inboxes.items():
@@ -176,12 +180,14 @@ async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
 
 async def _channel(
     connection: aio_pika.abc.AbstractConnection, lost: asyncio.Future[None], *, publisher_confirms: bool
-) -> AbstractChannel:
+) -> Channel:
     with translated():
         channel = connection.channel(publisher_confirms=publisher_confirms, on_return_raises=publisher_confirms)
         await channel.initialize(timeout=CONNECT_TIMEOUT_SECONDS)
         channel.close_callbacks.add(lambda _sender, error: _lose(lost, error))
         underlay = await channel.get_underlay_channel()
+    if not isinstance(underlay, Channel):  # publishing without waiting for the socket is not in the abstract class
+        raise TypeError("not aiormq's channel")
     underlay.on_consumer_cancel_callbacks.add(lambda _frame: _lose(lost, Unavailable("consumer cancelled")))
     return underlay
 
@@ -198,10 +204,13 @@ def _delivery(queue: Queue, message: DeliveredMessage) -> Delivery:
     properties = message.header.properties
     headers = properties.headers or {}
     count = headers.get("x-delivery-count")
+    frame = message.delivery
+    if not isinstance(frame, Basic.Deliver):
+        raise TypeError("not a delivery")
     return Delivery(
         queue=queue,
-        tag=message.delivery.delivery_tag or 0,
-        routing_key=message.delivery.routing_key or "",
+        tag=frame.delivery_tag or 0,
+        routing_key=frame.routing_key or "",
         body=message.body,
         type=properties.message_type,
         content_type=properties.content_type,

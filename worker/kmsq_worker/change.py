@@ -27,22 +27,22 @@ from kmsq_schemas.message import ERROR_TYPE
 from kmsq_schemas.models import ErrorReply, Reply
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Custody
-from kmsq_worker.decode import Caller, Clock, Parsed, content_type_of, identify, parse
+from kmsq_worker.decode import Caller, Clock, Parsed, content_type_of, identify, parse, require_time_left
 from kmsq_worker.errors import (
     ExpiredException,
     IdempotencyMismatchException,
     KmsError,
-    KMSInternalException,
     Refused,
     Unavailable,
 )
+from kmsq_worker.execution import unexpected
 from kmsq_worker.inbox import Inbox
-from kmsq_worker.item import Item, Replayed, expired, lost_record
+from kmsq_worker.item import Item, Replayed, lost_record
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.operations import CHANGE_OPERATIONS, ChangeOperation
 from kmsq_worker.outbox import Outbox
 from kmsq_worker.store.changes import Changes, StoredOutcome, Transaction
-from kmsq_worker.telemetry import LOGGER, Telemetry
+from kmsq_worker.telemetry import Telemetry
 
 CLAIM_OUTLIVES_DEADLINE = timedelta(days=7)  # DESIGN.md §3
 
@@ -101,7 +101,7 @@ class ChangeLoop:
     async def _change(self, item: Item) -> datetime:
         caller, parsed = item.require_request()
         operation = CHANGE_OPERATIONS[caller.operation]
-        prepared = _prepare(operation, item, parsed)  # (2)
+        prepared = _prepare(operation, parsed)  # (2)
         async with self._changes.transaction(exclusive=operation.exclusive) as transaction:  # (3)
             situation = await transaction.situation()
             claim = _Claim.of(item, caller, parsed, self._custody)
@@ -128,11 +128,11 @@ class ChangeLoop:
         self, item: Item, execution: ChangeExecution, operation: ChangeOperation, prepared: object
     ) -> None:
         caller, parsed = item.require_request()
+        if isinstance(prepared, KmsError):  # here and not before the claim, so that the refusal is stored
+            item.outcome = prepared
+            return
         try:
-            if parsed.deadline is not None and parsed.deadline <= execution.now:
-                raise expired()
-            if item.outcome is not None:  # what could not be prepared is refused here, where its refusal is stored
-                raise _as_error(item.outcome)
+            require_time_left(parsed.deadline, execution.now)
             async with execution.transaction.savepoint():
                 await execution.begin()
                 item.outcome = await operation.run(execution, parsed.request, prepared)
@@ -142,9 +142,8 @@ class ChangeLoop:
             item.outcome = error
         except Unavailable:
             raise
-        except Exception as error:
-            LOGGER.exception("operation failed unexpectedly", extra={"operation": caller.operation})
-            item.outcome = KMSInternalException("An internal error occurred.", reason=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # a fault of ours is answered, too
+            item.outcome = unexpected(caller.operation, error)
 
     async def _record(self, item: Item) -> datetime:
         """Audit a request that never came as far as a claim."""
@@ -190,18 +189,12 @@ class _Claim:
         return IdempotencyMismatchException("This message_id was used for another request.")
 
 
-def _prepare(operation: ChangeOperation, item: Item, parsed: Parsed) -> object:
+def _prepare(operation: ChangeOperation, parsed: Parsed) -> object:
+    """Return what the operation needs made beforehand, or the error that it is refused with."""
     try:
         return None if operation.prepare is None else operation.prepare(parsed.request)
     except KmsError as error:
-        item.outcome = error
-        return None
-
-
-def _as_error(outcome: object) -> KmsError:
-    if not isinstance(outcome, KmsError):
-        raise TypeError("an outcome before the operation")
-    return outcome
+        return error
 
 
 async def _settle_claim(transaction: Transaction, claim: _Claim, item: Item) -> None:

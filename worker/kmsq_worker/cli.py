@@ -43,8 +43,8 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
             raise click.ClickException(str(error)) from error
         except Unavailable as error:
             cause = error.__cause__
-            detail = f": {cause}" if cause is not None else ""
-            raise click.ClickException(f"{error}{detail}") from error
+            message = f"{error}: {cause}" if cause is not None else str(error)
+            raise click.ClickException(message) from error
 
     return wrapper
 
@@ -86,7 +86,7 @@ def run(processes: int, process: int) -> None:
     plus its number.
     """
     settings = load()
-    configure_logging(settings.log_level, process=str(process))
+    configure_logging(settings.log_level)
     if processes > 1:
         sys.exit(asyncio.run(supervisor.supervise(processes)))
     app.run(settings, process=process)

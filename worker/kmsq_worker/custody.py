@@ -88,7 +88,8 @@ class Custody:
         """Return a domain key that `fetch_missing` made known. Raises `Tampered`."""
         found = self._domain_keys.get(domain_key_id)
         if found is None:
-            raise Tampered(f"domain-key:{domain_key_id}", "unknown")
+            subject = f"domain-key:{domain_key_id}"
+            raise Tampered(subject, "unknown")
         return found
 
     async def fetch_missing(self, rows: Iterable[Row | MaterialRow]) -> None:

@@ -13,14 +13,24 @@ from kmsq_schemas.models.enums import KeyState, KeyUsage
 from kmsq_worker.arn import KeyReference, KeyReferenceKind, parse_key_reference
 from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Tampered, alias_subject, key_subject
 from kmsq_worker.decode import Caller
-from kmsq_worker.errors import DisabledException, InvalidKeyUsageException, KMSInvalidStateException, NotFoundException
+from kmsq_worker.errors import (
+    DisabledException,
+    InvalidKeyUsageException,
+    KMSInternalException,
+    KMSInvalidStateException,
+    NotFoundException,
+)
 from kmsq_worker.policy.access import NOTHING, Access, Value
 from kmsq_worker.policy.document import Policy
 from kmsq_worker.policy.evaluate import authorize_account, authorize_key
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.reader import Reader
+from kmsq_worker.telemetry import LOGGER
 from kmsq_worker.view import Material, View, unbelievable
+
+Values = Mapping[str, Value]
+"""Condition values that an operation supplies, by `ConditionKey`."""
 
 _STATES_IN_WORDS: Mapping[str, str] = {
     KeyState.PENDING_DELETION: "pending deletion",
@@ -63,7 +73,7 @@ class Execution(ABC):
         key: Key,
         *,
         context: Mapping[str, str] | None = None,
-        values: Mapping[str, Value] = NOTHING,
+        values: Values = NOTHING,
     ) -> None:
         """Authorise `action` on `key`. Raises `AccessDeniedException`."""
         if context:
@@ -78,16 +88,16 @@ class Execution(ABC):
         )
         authorize_key(access, key.policy, account_policy, self.account.root_arn)
 
-    def authorize_account(self, action: str, values: Mapping[str, Value] = NOTHING) -> None:
+    def authorize_account(self, action: str, values: Values = NOTHING) -> None:
         """Authorise an operation that has no key. Raises `AccessDeniedException`."""
         authorize_account(self.account_access(action, values), self.account_policy())
 
-    def account_access(self, action: str, values: Mapping[str, Value] = NOTHING) -> Access:
+    def account_access(self, action: str, values: Values = NOTHING) -> Access:
         """Describe an operation that has no key."""
         timed = {**values, ConditionKey.EPOCH_TIME: self.now // 1000}
         return Access(principal=self.arn, action=action, resource="*", values=timed)
 
-    def key_access(self, action: str, key_arn: str, values: Mapping[str, Value] = NOTHING) -> Access:
+    def key_access(self, action: str, key_arn: str, values: Values = NOTHING) -> Access:
         """Describe an operation on a key whose policy is not in force yet."""
         timed = {**values, ConditionKey.EPOCH_TIME: self.now // 1000}
         return Access(principal=self.arn, action=action, resource=key_arn, values=timed)
@@ -106,15 +116,26 @@ class Execution(ABC):
         self.touched.keys.append(key.key_id)
         self.touched.revisions.append(key.row.revision)
 
-    def _values(self, key: Key, values: Mapping[str, Value]) -> Mapping[str, Value]:
-        alias = {} if self._request_alias is None else {ConditionKey.REQUEST_ALIAS: self._request_alias}
-        return {**key.conditions, **alias, **values, ConditionKey.EPOCH_TIME: self.now // 1000}
+    def _values(self, key: Key, values: Values) -> Values:
+        supplied: dict[str, Value] = {**key.conditions, **values, ConditionKey.EPOCH_TIME: self.now // 1000}
+        if self._request_alias is not None:
+            supplied[ConditionKey.REQUEST_ALIAS] = self._request_alias
+        return supplied
 
 
 class TurnExecution(Execution):
     """A request of a turn: everything comes from the turn's view, and `reader` for lists."""
 
-    def __init__(self, *, custody: Custody, caller: Caller, now: int, view: View, reader: Reader, alarm: Callable[[Tampered], None]) -> None:
+    def __init__(
+        self,
+        *,
+        custody: Custody,
+        caller: Caller,
+        now: int,
+        view: View,
+        reader: Reader,
+        alarm: Callable[[Tampered], None],
+    ) -> None:
         super().__init__(custody=custody, caller=caller, now=now)
         self._view = view
         self.reader = reader
@@ -160,6 +181,12 @@ class TurnExecution(Execution):
         except Tampered as error:
             self._alarm(error)
             raise unbelievable(key.arn) from error
+
+
+def unexpected(operation: str, error: Exception) -> KMSInternalException:
+    """Log a fault of ours, by type and place, and make the answer to whoever met it."""
+    LOGGER.error("operation failed unexpectedly", extra={"operation": operation}, exc_info=error)
+    return KMSInternalException("An internal error occurred.", reason=type(error).__name__)
 
 
 def require_enabled(key: Key) -> None:

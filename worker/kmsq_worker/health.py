@@ -46,7 +46,7 @@ def served(host: str, port: int, health: Health, registry: CollectorRegistry) ->
         server_version = "kmsq"
         sys_version = ""
 
-        def do_GET(self) -> None:  # noqa: N802  # the name that http.server calls
+        def do_GET(self) -> None:
             match self.path:
                 case "/livez":
                     self._answer(200 if health.live else 503, b"live\n" if health.live else b"stalled\n")

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import asyncpg
-
 from kmsq_worker import audit
 from kmsq_worker.arn import Account
 from kmsq_worker.audit import Chain, StoredRecord
@@ -12,12 +10,13 @@ from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, authenticate
 from kmsq_worker.policy.defaults import initial_account_policy
 from kmsq_worker.rootkey import RootKey
 from kmsq_worker.store import setup
+from kmsq_worker.store.connection import Connection
 from kmsq_worker.store.rows import AccountPolicyRow, ChainRow, DomainKeyRow
 from kmsq_worker.wrapping import DomainKey
 
 
 async def initialise(
-    connection: asyncpg.Connection, *, account: Account, root_key: RootKey, administrators: tuple[str, ...]
+    connection: Connection, *, account: Account, root_key: RootKey, administrators: tuple[str, ...]
 ) -> None:
     """
     Make the first domain key, the account policy of `administrators` (at least one), and the registry chain.
@@ -47,9 +46,7 @@ async def initialise(
     await setup.initialise(
         connection,
         account=account,
-        domain_key=DomainKeyRow(
-            domain_key_id=domain_key.id, root_key_id=root_key.id, wrapped=wrapped, created_at=now
-        ),
+        domain_key=DomainKeyRow(domain_key_id=domain_key.id, root_key_id=root_key.id, wrapped=wrapped, created_at=now),
         policy=policy,
         registry=ChainRow(
             chain_id=chain.chain_id,

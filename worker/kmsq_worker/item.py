@@ -43,7 +43,10 @@ class Item:
 
     @property
     def outcome_name(self) -> str:
-        """`Success`, an error code, `Refused` or `Replayed…`: for audit records and metrics."""
+        """What audit records and metrics call it.
+
+        `Success`, an error code, `Refused`, or `Replayed` followed by a reply's type.
+        """
         if isinstance(self.outcome, KmsError):
             return self.outcome.code.value
         if isinstance(self.outcome, Replayed):

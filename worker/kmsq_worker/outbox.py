@@ -55,9 +55,7 @@ class Outbox:
                 await self._replies.bury(item.delivery, item.outcome.reason)
         fates = await self._replies.publish(outgoing)
         lost += [
-            Lost(item, UNDELIVERABLE)
-            for item, fate in zip(addressed, fates, strict=True)
-            if fate is Fate.UNDELIVERABLE
+            Lost(item, UNDELIVERABLE) for item, fate in zip(addressed, fates, strict=True) if fate is Fate.UNDELIVERABLE
         ]
         self._telemetry.undeliverable(len(lost))
         self._reached("replied")

@@ -85,12 +85,13 @@ async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
         broker = await stack.enter_async_context(amqp.connected(worker.settings.amqp_url, worker.name, inboxes))
         shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker))
         loops = [shared.loop(queue, inbox, lanes[queue]) for queue, inbox in inboxes.items()]
-        await _run(worker, stop, broker, loops, reader, inboxes)
+        await _run(worker, stop, broker=broker, loops=loops, reader=reader, inboxes=inboxes)
 
 
 async def _run(
     worker: Worker,
     stop: asyncio.Event,
+    *,
     broker: Broker,
     loops: Sequence[Loop],
     reader: Reader,

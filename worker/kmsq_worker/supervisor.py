@@ -38,7 +38,7 @@ async def _keep_running(number: int, stop: asyncio.Event) -> int:
             if child.returncode is None:
                 child.terminate()
             return 0 if await waiting == 0 else 1
-        LOGGER.error("worker died", extra={"process": number, "reason": f"exit status {child.returncode}"})
+        LOGGER.error("worker died", extra={"worker": number, "reason": f"exit status {child.returncode}"})
         if time.monotonic() - began < FAILED_START_SECONDS and child.returncode == 1:
             stop.set()  # it said why on its way out; the others would end in the same way
             return 1

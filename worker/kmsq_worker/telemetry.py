@@ -29,7 +29,7 @@ LOG_FIELDS = frozenset(
         "lane",
         "operation",
         "port",
-        "process",
+        "worker",
         "queues",
         "reason",
         "schema",
@@ -63,9 +63,7 @@ class Telemetry:
         self._waits = Histogram(
             "kmsq_queue_wait_seconds", "From delivery to the turn.", ["lane"], buckets=_DURATIONS, registry=registry
         )
-        self._turns = Histogram(
-            "kmsq_turn_size", "Requests a turn.", ["lane"], buckets=_TURN_SIZES, registry=registry
-        )
+        self._turns = Histogram("kmsq_turn_size", "Requests a turn.", ["lane"], buckets=_TURN_SIZES, registry=registry)
         self._commits = Histogram(
             "kmsq_commit_seconds", "A turn's or a change's commit.", ["lane"], buckets=_DURATIONS, registry=registry
         )
@@ -152,7 +150,10 @@ def describe(error: BaseException) -> list[str]:
     lines: list[str] = []
     current: BaseException | None = error
     while current is not None:
-        places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(current.__traceback__)]
+        places = [
+            f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+            for frame in traceback.extract_tb(current.__traceback__)
+        ]
         lines.append(f"{type(current).__module__}.{type(current).__qualname__} at {' < '.join(reversed(places))}")
         if isinstance(current, BaseExceptionGroup):
             for member in current.exceptions:

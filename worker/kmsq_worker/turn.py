@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 
 from kmsq_worker.custody import Custody
 from kmsq_worker.decode import Clock, identify, parse, require_time_left
-from kmsq_worker.errors import KmsError, KMSInternalException, Refused, Unavailable
-from kmsq_worker.execution import TurnExecution
+from kmsq_worker.errors import KmsError, Refused, Unavailable
+from kmsq_worker.execution import TurnExecution, unexpected
 from kmsq_worker.inbox import Inbox
 from kmsq_worker.item import Item, Outcome, Turn, lost_record
 from kmsq_worker.keyring import Keyring
@@ -29,7 +29,7 @@ from kmsq_worker.operations import TURN_OPERATIONS
 from kmsq_worker.outbox import Lost, Outbox
 from kmsq_worker.store.chains import Committer
 from kmsq_worker.store.reader import Reader
-from kmsq_worker.telemetry import LOGGER, Telemetry
+from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.view import View
 
 
@@ -120,9 +120,8 @@ class TurnLoop:
             return error
         except Unavailable:
             raise
-        except Exception as error:
-            LOGGER.exception("operation failed unexpectedly", extra={"operation": caller.operation})
-            return KMSInternalException("An internal error occurred.", reason=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # a fault of ours: its neighbours are answered all the same
+            return unexpected(caller.operation, error)
 
     async def _commit(self, turn: Turn) -> None:
         started = time.monotonic()
@@ -146,7 +145,7 @@ class TurnLoop:
                 case "expired":
                     turn.expire(result.committed_at)
                 case _:
-                    raise Unavailable(f"audit chain {result.outcome}")
+                    raise Unavailable("audit chain is closed")
             if turn.committed_at is None:
                 self._telemetry.refused_commit(result.outcome)
         self._telemetry.turn(self._lane, len(turn.items), time.monotonic() - started)
@@ -162,4 +161,4 @@ class TurnLoop:
         records = [lost_record(one.item, one.why, {"epoch": turn.epoch, "turn": turn.number}) for one in lost]
         result = await self._committer.commit(epoch=turn.epoch, subjects=(), deadline=None, records=records)
         if result.outcome != "committed":
-            raise Unavailable(f"audit chain {result.outcome}")
+            raise Unavailable("audit chain is closed")

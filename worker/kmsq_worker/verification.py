@@ -1,5 +1,5 @@
 """
-`kmsq-worker audit verify`: is the audit log complete and unaltered, and are the rows what it says they are?
+`kmsq-worker audit verify`: whether the audit log is complete and unaltered, and the rows are what it says.
 
     1  the registry chain, which names every chain that was ever opened
     2  each chain, record by record, and its head
@@ -87,9 +87,7 @@ class Verification:
                 self._learn(batch)
             if verifier.sequence == 0 and await self._is_dropped(chain):
                 return
-            verifier.finish(
-                head_sequence=chain.head_sequence, head_mac=chain.head_mac, seal=chain.head_seal
-            )
+            verifier.finish(head_sequence=chain.head_sequence, head_mac=chain.head_mac, seal=chain.head_seal)
         except (ChainBroken, Tampered) as error:
             self._report.add(str(error))
 

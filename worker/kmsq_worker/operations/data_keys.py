@@ -16,7 +16,7 @@ from kmsq_schemas.models import (
 from kmsq_schemas.models.enums import KeyUsage
 from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.errors import UnsupportedOperationException
-from kmsq_worker.execution import TurnExecution, require_enabled, require_usage
+from kmsq_worker.execution import TurnExecution, Values, require_enabled, require_usage
 from kmsq_worker.operations.dry_run import stop_if_dry
 from kmsq_worker.operations.symmetric import seal_current
 from kmsq_worker.policy.keys import ConditionKey
@@ -74,7 +74,7 @@ def generate_random(execution: TurnExecution, request: GenerateRandomRequest) ->
 
 def _generate(execution: TurnExecution, request: _DataKeyRequest, operation: str) -> _DataKey:
     context = request.encryption_context or {}
-    values = {ConditionKey.ENCRYPTION_ALGORITHM: EncryptionAlgorithm.SYMMETRIC_DEFAULT}
+    values: Values = {ConditionKey.ENCRYPTION_ALGORITHM: EncryptionAlgorithm.SYMMETRIC_DEFAULT}
     key = execution.locate(request.key_id)
     execution.authorize(f"kms:{operation}", key, context=context, values=values)
     require_enabled(key)

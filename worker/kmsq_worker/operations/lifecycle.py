@@ -31,7 +31,7 @@ from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Key
 from kmsq_worker.errors import InvalidKeyUsageException, UnsupportedOperationException
-from kmsq_worker.execution import TurnExecution, refuse_state
+from kmsq_worker.execution import TurnExecution, Values, refuse_state
 from kmsq_worker.operations.metadata import metadata
 from kmsq_worker.operations.pages import page, position_of
 from kmsq_worker.operations.policies import checked_key_policy
@@ -166,7 +166,7 @@ async def schedule_key_deletion(
     """Start the waiting period of 7 … 30 days (default 30) after which a key is deleted."""
     days = request.pending_window_in_days or limits.DELETION_WINDOW_DEFAULT_DAYS
     key = await execution.locate(request.key_id)
-    values = {ConditionKey.SCHEDULE_KEY_DELETION_PENDING_WINDOW_IN_DAYS: days}
+    values: Values = {ConditionKey.SCHEDULE_KEY_DELETION_PENDING_WINDOW_IN_DAYS: days}
     execution.authorize("kms:ScheduleKeyDeletion", key, values=values)
     refuse_pending_deletion(key)
     deletion_date = execution.moment + timedelta(days=days)

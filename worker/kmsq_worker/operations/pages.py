@@ -48,9 +48,7 @@ def position_of(custody: Custody, scope: str, marker: str | None) -> str:
     raise InvalidMarkerException(message)
 
 
-def page(
-    custody: Custody, scope: str, rows: Sequence[T], limit: int, position: Callable[[T], str]
-) -> Page[T]:
+def page(custody: Custody, scope: str, rows: Sequence[T], limit: int, position: Callable[[T], str]) -> Page[T]:
     """Make a page of the first `limit` of `rows`, which holds one more if there is more."""
     if len(rows) <= limit:
         return Page(rows, None)

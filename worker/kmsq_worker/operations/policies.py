@@ -16,7 +16,7 @@ from kmsq_schemas.models import (
 from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.errors import NotFoundException
-from kmsq_worker.execution import TurnExecution
+from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.policy.document import parse
 from kmsq_worker.policy.evaluate import check_account_lockout, check_lockout
 from kmsq_worker.policy.keys import ConditionKey
@@ -42,7 +42,7 @@ async def put_key_policy(execution: ChangeExecution, request: PutKeyPolicyReques
     """Replace a key's policy, unless that would lock the caller out."""
     bypass = bool(request.bypass_policy_lockout_safety_check)
     key = await execution.locate(request.key_id)
-    values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
+    values: Values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
     execution.authorize("kms:PutKeyPolicy", key, values=values)
     _require_default(request.policy_name)
     policy = checked_key_policy(execution, key.arn, request.policy, bypass=bypass)
@@ -80,7 +80,7 @@ async def put_account_policy(
     """
     bypass = bool(request.bypass_policy_lockout_safety_check)
     if not execution.is_administrator:
-        values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
+        values: Values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
         execution.authorize_account("kms:PutAccountPolicy", values)
     policy = parse(request.policy)
     if not bypass and not execution.is_administrator:

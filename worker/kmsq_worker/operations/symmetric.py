@@ -24,7 +24,7 @@ from kmsq_worker.errors import (
     NotFoundException,
     UnsupportedOperationException,
 )
-from kmsq_worker.execution import TurnExecution, require_enabled, require_usage
+from kmsq_worker.execution import TurnExecution, Values, require_enabled, require_usage
 from kmsq_worker.operations.dry_run import stop_if_dry
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.view import Wanted
@@ -81,9 +81,9 @@ def re_encrypt(execution: TurnExecution, request: ReEncryptRequest) -> ReEncrypt
     destination_context = request.destination_encryption_context or {}
     source, header = _locate_blob(execution, request.ciphertext_blob, request.source_key_id)
     destination = execution.locate(request.destination_key_id)
-    same = {ConditionKey.REENCRYPT_ON_SAME_KEY: source.key_id == destination.key_id}
-    from_values = {**same, **_algorithm_value(request.source_encryption_algorithm)}
-    to_values = {**same, **_algorithm_value(request.destination_encryption_algorithm)}
+    same: Values = {ConditionKey.REENCRYPT_ON_SAME_KEY: source.key_id == destination.key_id}
+    from_values: Values = {**same, **_algorithm_value(request.source_encryption_algorithm)}
+    to_values: Values = {**same, **_algorithm_value(request.destination_encryption_algorithm)}
     execution.authorize("kms:ReEncryptFrom", source, context=source_context, values=from_values)
     execution.authorize("kms:ReEncryptTo", destination, context=destination_context, values=to_values)
     _require_usable(source, "ReEncrypt", request.source_encryption_algorithm)
@@ -147,7 +147,7 @@ def _require_usable(key: Key, operation: str, algorithm: EncryptionAlgorithm | N
         raise InvalidKeyUsageException(message)
 
 
-def _algorithm_value(algorithm: EncryptionAlgorithm | None) -> Mapping[str, str]:
+def _algorithm_value(algorithm: EncryptionAlgorithm | None) -> Values:
     return {ConditionKey.ENCRYPTION_ALGORITHM: algorithm or _SYMMETRIC}
 
 

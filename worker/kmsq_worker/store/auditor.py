@@ -17,7 +17,9 @@ _RECORDS = """
     SELECT sequence, record, mac FROM kmsq.audit_records
     WHERE sequence > $1 AND chain_id = $3 ORDER BY sequence LIMIT $2
 """
-_REGISTRY_RECORDS = "SELECT sequence, record, mac FROM kmsq.audit_registry WHERE sequence > $1 ORDER BY sequence LIMIT $2"
+_REGISTRY_RECORDS = (
+    "SELECT sequence, record, mac FROM kmsq.audit_registry WHERE sequence > $1 ORDER BY sequence LIMIT $2"
+)
 _ORPHANS = """
     SELECT count(*) FROM kmsq.audit_records AS record
     WHERE NOT EXISTS (SELECT FROM kmsq.audit_chains AS chain WHERE chain.chain_id = record.chain_id)

@@ -13,7 +13,7 @@ from kmsq_worker.audit import Chain
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.store import chains
 from kmsq_worker.store.connection import translated
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import NO_ACCOUNT_POLICY, AccountPolicyRow, AliasRow, KeyRow, MaterialRow
 
 _LOCK = "SELECT pg_advisory_xact_lock(kmsq.account_lock())"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(kmsq.account_lock())"
@@ -101,6 +101,8 @@ class Transaction:
                 principal,
                 message_id,
             )
+        if row is None:  # nobody but this role deletes claims, and then only long after their deadline
+            raise Unavailable("claim vanished")
         return StoredOutcome(**row)
 
     async def store_outcome(self, principal: str, message_id: UUID, reply_type: str, reply_body: bytes) -> None:
@@ -127,7 +129,7 @@ class Transaction:
             row = await self._connection.fetchrow(_SITUATION)
         if row is None:  # the query always returns its row
             raise Unavailable("situation")
-        policy = AccountPolicyRow(policy="", revision=0)  # deleted by hand: fails its MAC check
+        policy = NO_ACCOUNT_POLICY
         if row["policy"] is not None:
             policy = AccountPolicyRow(policy=row["policy"], revision=row["revision"], mac=row["mac"])
         return Situation(row["clock"], row["epoch"], policy)

@@ -7,6 +7,9 @@ import asyncpg
 
 from kmsq_worker.errors import Unavailable, ValidationException
 
+Connection = asyncpg.Connection
+"""What the rest passes on without looking inside."""
+
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 15  # above LOCK_TIMEOUT_SECONDS, far below RabbitMQ's consumer timeout of 30 minutes
 LOCK_TIMEOUT_SECONDS = 10

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from kmsq_worker.store.connection import translated
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import NO_ACCOUNT_POLICY, AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
 
 _EPOCH = "SELECT coalesce(max(epoch), 0) FROM kmsq.change_log"
 _MATERIALS = """
@@ -54,9 +54,8 @@ class Reader:
             key_rows = [KeyRow(**row) for row in await self._keys(wanted_keys)]
             wanted_materials = {*materials, *((row.key_id, row.current_material) for row in key_rows)}
             material_rows = [MaterialRow(**row) for row in await self._materials(wanted_materials)]
-        if policy is None:
-            policy = {"policy": "", "revision": 0, "mac": b""}  # deleted by hand: fails its MAC check
-        return Loaded(epoch, AccountPolicyRow(**policy), alias_rows, key_rows, material_rows)
+        policy_row = NO_ACCOUNT_POLICY if policy is None else AccountPolicyRow(**policy)
+        return Loaded(epoch, policy_row, alias_rows, key_rows, material_rows)
 
     async def domain_keys(self, domain_key_ids: Collection[UUID] | None = None) -> Sequence[DomainKeyRow]:
         """Return the named domain keys, or all of them; oldest first."""

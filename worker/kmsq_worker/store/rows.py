@@ -59,6 +59,10 @@ class AccountPolicyRow(_Authenticated):
     mac: bytes = b""
 
 
+NO_ACCOUNT_POLICY = AccountPolicyRow(policy="", revision=0)
+"""What stands for a policy that was deleted by hand: it has no MAC, so nobody believes it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaterialRow:
     """kmsq.key_material. Its secret is authenticated by its wrapping, which binds everything but the dates."""

@@ -1,4 +1,4 @@
-"""Is this the database that this worker was built for?"""
+"""Whether this is the database that this worker was built for."""
 
 import asyncpg
 
