@@ -26,6 +26,7 @@ from kmsq_schemas.topology import DEAD_EXCHANGE, REPLIES_EXCHANGE
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.inbox import Inbox
 from kmsq_worker.ports import Delivery, Fate, OutgoingReply
+from kmsq_worker.unsettled import Unsettled
 
 HEARTBEAT_SECONDS = 10  # a dead peer is noticed after about 3 × this (aiormq)
 CONNECT_TIMEOUT_SECONDS = 10
@@ -52,6 +53,7 @@ class Broker:
         self._publishing = publishing
         self._consuming: dict[Queue, Channel] = {}
         self._consumer_tags: dict[Queue, str] = {}
+        self._unsettled: dict[Queue, Unsettled] = {}
         self._lost = lost
 
     async def wait_lost(self) -> None:
@@ -60,9 +62,13 @@ class Broker:
 
     async def consume(self, queue: Queue, channel: Channel, inbox: Inbox) -> None:
         """Let the deliveries of `queue` into `inbox`. Raises `Unavailable`."""
+        unsettled = self._unsettled[queue] = Unsettled()
 
+        # aiormq starts these one after the other, in the order of their tags: no lower tag is missing in `unsettled`.
         async def enqueue(message: DeliveredMessage) -> None:
-            inbox.put(_delivery(queue, message))
+            delivery = _delivery(queue, message)
+            unsettled.add(delivery.tag)
+            inbox.put(delivery)
 
         self._consuming[queue] = channel
         with translated():
@@ -102,9 +108,14 @@ class Broker:
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge on the channels that delivered. Raises `Unavailable`."""
+        tags: dict[Queue, list[int]] = {}
+        for delivery in deliveries:
+            tags.setdefault(delivery.queue, []).append(delivery.tag)
         with translated():
-            for delivery in deliveries:
-                await self._consuming[delivery.queue].basic_ack(delivery.tag, wait=False)
+            for queue, settled in tags.items():
+                channel = self._consuming[queue]
+                for ack in self._unsettled[queue].settle(settled):
+                    await channel.basic_ack(ack.tag, multiple=ack.multiple, wait=False)
 
     async def _publish(self, reply: OutgoingReply) -> Fate:
         headers: FieldTable = {HEADER_VERSION: PROTOCOL_VERSION, HEADER_SERVER_TIME: reply.server_time}

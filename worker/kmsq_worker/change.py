@@ -120,8 +120,8 @@ class ChangeLoop:
                 item.touched = execution.touched
                 await self._execute(item, execution, operation, prepared)  # (5)(6)(7)
                 await _settle_claim(transaction, claim, item)
-            replayed = {"replayed": True} if stored is not None else {}
-            await transaction.append(item.record(epoch=situation.epoch + 1, **replayed))  # (8)
+            facts = {"replayed": True} if stored is not None else {}
+            await transaction.append(item.record(epoch=situation.epoch + bool(item.touched.changed), **facts))  # (8)
         return situation.clock
 
     async def _execute(

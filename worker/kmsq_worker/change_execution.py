@@ -49,7 +49,7 @@ class ChangeExecution(Execution):
         # One that fails stays None: an administrator can put it anew, and nothing else is authorised without it.
         with suppress(Tampered):
             policy = self.custody.open_account_policy(row)
-            self._revisions.check(ACCOUNT_POLICY_SUBJECT, row.revision)
+            self._revisions.check(ACCOUNT_POLICY_SUBJECT, row.revision, newest=self._revisions.newest)
             self._policy = policy
 
     @property
@@ -86,7 +86,7 @@ class ChangeExecution(Execution):
         await self.custody.fetch_missing([row])
         try:
             key = self.custody.open_key(row)
-            self._revisions.check(key_subject(row.key_id), row.revision)
+            self._revisions.check(key_subject(row.key_id), row.revision, newest=self._revisions.newest)
         except Tampered as error:
             raise unbelievable(row.key_id) from error
         self.note_key(key)
@@ -101,7 +101,7 @@ class ChangeExecution(Execution):
         await self.custody.fetch_missing([row])
         try:
             self.custody.verify(row, alias_subject(alias_name))
-            self._revisions.check(alias_subject(alias_name), row.revision)
+            self._revisions.check(alias_subject(alias_name), row.revision, newest=self._revisions.newest)
         except Tampered as error:
             raise unbelievable(alias_name) from error
         return row

@@ -6,6 +6,7 @@ Everything that comes out of the database passes through here before it is belie
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 from typing import TypeVar
@@ -14,8 +15,8 @@ from uuid import UUID
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import MalformedPolicyDocumentException
 from kmsq_worker.policy.document import Policy, parse
-from kmsq_worker.rootkey import RootKey
-from kmsq_worker.rowmac import RowMacMismatch, mac_domain_key
+from kmsq_worker.rootkey import RootKey, RootKeyError
+from kmsq_worker.rowmac import DOMAIN_KEY_ID_BYTES, MAC_BYTES, RowMacMismatch, mac_domain_key
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
 from kmsq_worker.wrapping import Binding, DomainKey, UnwrapError, wrapped_by
@@ -93,11 +94,16 @@ class Custody:
         return found
 
     async def fetch_missing(self, rows: Iterable[Row | MaterialRow]) -> None:
-        """Load the domain keys that these rows name and nobody knows yet: another worker may have made one."""
+        """
+        Load the domain keys that these rows name and nobody knows yet: another worker may have made one.
+
+        One that the root key does not unwrap stays unknown, and `verify` refuses the rows that name it.
+        """
         named = {domain_key_id for row in rows if (domain_key_id := _domain_key_of(row)) is not None}
         if missing := named - self._domain_keys.keys():
             for row in await self._load(missing):
-                self._adopt(row)
+                with suppress(RootKeyError):
+                    self._adopt(row)
 
     def authenticate(self, row: AnyRow) -> AnyRow:
         """Return the row with its MAC."""
@@ -108,8 +114,11 @@ class Custody:
         domain_key_id = _domain_key_of(row)
         if domain_key_id is None:
             raise Tampered(subject, "no MAC")
+        domain_key = self._domain_keys.get(domain_key_id)
+        if domain_key is None:
+            raise Tampered(subject, "unknown domain key")
         try:
-            self.domain_key(domain_key_id).verify_row_mac(row.mac, _TABLES[type(row)], row.columns())
+            domain_key.verify_row_mac(row.mac, _TABLES[type(row)], row.columns())
         except RowMacMismatch as error:
             raise Tampered(subject, "row MAC") from error
 
@@ -143,7 +152,7 @@ class Custody:
         try:
             domain_key = self.domain_key(wrapped_by(material.wrapped))
             return domain_key.unwrap(material.wrapped, _binding(row, material.material_number))
-        except UnwrapError as error:
+        except (UnwrapError, Tampered) as error:
             raise Tampered(key_subject(row.key_id), f"material {material.material_number} does not unwrap") from error
 
     def digest(self, request: bytes) -> bytes:
@@ -152,8 +161,12 @@ class Custody:
 
     def is_digest(self, digest: bytes, request: bytes) -> bool:
         """Tell whether `digest` is that of `request`, whichever domain key it was made under."""
-        domain_key = self._domain_keys.get(UUID(bytes=digest[:16]))
-        return domain_key is not None and compare_digest(digest[16:], domain_key.idempotency_mac(request))
+        if len(digest) != MAC_BYTES:
+            return False
+        domain_key = self._domain_keys.get(mac_domain_key(digest))
+        return domain_key is not None and compare_digest(
+            digest[DOMAIN_KEY_ID_BYTES:], domain_key.idempotency_mac(request)
+        )
 
     def _adopt(self, row: DomainKeyRow) -> DomainKey:
         known = self._domain_keys.get(row.domain_key_id)

@@ -61,7 +61,7 @@ class Execution(ABC):
         self.now = now
         self.arn = self.account.user_arn(caller.principal)
         self.touched = Touched()
-        self._request_alias: str | None = None
+        self._request_aliases: dict[str, str] = {}
 
     @abstractmethod
     def account_policy(self) -> Policy:
@@ -105,7 +105,6 @@ class Execution(ABC):
     def note_reference(self, reference: KeyReference) -> None:
         """Note by which name a key is looked for, found or not."""
         if reference.kind is KeyReferenceKind.ALIAS:
-            self._request_alias = reference.value
             self.touched.subjects.add(alias_subject(reference.value))
         else:
             self.touched.subjects.add(key_subject(reference.value))
@@ -118,8 +117,8 @@ class Execution(ABC):
 
     def _values(self, key: Key, values: Values) -> Values:
         supplied: dict[str, Value] = {**key.conditions, **values, ConditionKey.EPOCH_TIME: self.now // 1000}
-        if self._request_alias is not None:
-            supplied[ConditionKey.REQUEST_ALIAS] = self._request_alias
+        if key.key_id in self._request_aliases:
+            supplied[ConditionKey.REQUEST_ALIAS] = self._request_aliases[key.key_id]
         return supplied
 
 
@@ -158,6 +157,8 @@ class TurnExecution(Execution):
         """Return the key of a parsed name; `text` is what an error calls it."""
         self.note_reference(reference)
         key = self._view.locate(reference, text)
+        if reference.kind is KeyReferenceKind.ALIAS:  # of this key, not of the other one that ReEncrypt names
+            self._request_aliases[key.key_id] = reference.value
         self.note_key(key)
         return key
 

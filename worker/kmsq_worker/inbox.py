@@ -1,8 +1,11 @@
 """
 Where deliveries wait for a turn: one queue a principal, served round-robin, each with a cap.
 
+What is beyond a cap is only told so. It shares every turn with what waits, one to one: a flood must neither wait behind
+those whom it floods out, nor hold them up.
+
 What has been delivered twice without an end is a suspect and runs alone, so that it takes no neighbours along if it
-kills the worker.
+kills the worker. Suspects take every second turn at most, and at least.
 """
 
 import asyncio
@@ -23,6 +26,8 @@ class Inbox:
         self._waiting: OrderedDict[str, deque[Delivery]] = OrderedDict()
         self._excess: deque[Delivery] = deque()
         self._suspects: deque[Delivery] = deque()
+        self._suspect_is_next = False
+        self._excess_is_next = True
         self._arrival = asyncio.Event()
         self._closed = False
 
@@ -50,14 +55,23 @@ class Inbox:
                 return ()
             self._arrival.clear()
             await self._arrival.wait()
-        if self._suspects and not self._waiting:
+        neighbours = bool(self._waiting or self._excess)
+        if self._suspects and (self._suspect_is_next or not neighbours):
+            self._suspect_is_next = False
             return (self._suspects.popleft(),)
-        taken = [self._excess.popleft() for _ in range(min(limit, len(self._excess)))]
-        while self._waiting and len(taken) < limit:
-            principal, queue = self._waiting.popitem(last=False)
-            taken.append(queue.popleft())
-            if queue:
-                self._waiting[principal] = queue  # to the end: its turn comes again after everybody else's
-        if not taken:
-            return (self._suspects.popleft(),)
+        self._suspect_is_next = True
+        taken: list[Delivery] = []
+        while len(taken) < limit and (self._waiting or self._excess):
+            taken.append(self._next())
         return taken
+
+    def _next(self) -> Delivery:
+        if self._excess and (self._excess_is_next or not self._waiting):
+            self._excess_is_next = False
+            return self._excess.popleft()
+        self._excess_is_next = True
+        principal, queue = self._waiting.popitem(last=False)
+        delivery = queue.popleft()
+        if queue:
+            self._waiting[principal] = queue  # to the end: its turn comes again after everybody else's
+        return delivery

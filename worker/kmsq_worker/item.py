@@ -43,7 +43,8 @@ class Item:
 
     @property
     def outcome_name(self) -> str:
-        """What audit records and metrics call it.
+        """
+        What audit records and metrics call it.
 
         `Success`, an error code, `Refused`, or `Replayed` followed by a reply's type.
         """
@@ -65,7 +66,7 @@ class Item:
         return self.caller, self.parsed
 
     def record(self, **facts: object) -> bytes:
-        """Encode the item's audit record; `facts` are what turn or change add: epoch, turn, …"""
+        """Encode the item's audit record; `facts` are what turn or change add: epoch, turn, and so on."""
         touched, delivery = self.touched, self.delivery
         entry: dict[str, object] = {**facts}
         if self.caller is None:

@@ -16,6 +16,7 @@ from kmsq_worker.store.reader import Loaded
 from kmsq_worker.view import AccountPolicy, Material, View, Wanted
 
 KEYRING_MAX_KEYS = 10_000  # about 5 KB each with its parsed policy
+MATERIAL_NUMBER_MAX = 2**31 - 1  # what the column holds; a blob can name more, and the database refuses to look for it
 REVISIONS_MAX_SUBJECTS = 200_000  # a short string and a number each
 
 K = TypeVar("K", bound=Hashable)
@@ -57,17 +58,26 @@ class Revisions:
     """
     The highest revision seen of each key, alias and policy; it outlives sessions.
 
-    A row that comes back with a lower one was rolled back in the database.
+    A row that comes back with a lower one was rolled back in the database, unless it was read before the other: loads
+    overtake each other. So whoever reads rows asks for `newest` first.
     """
 
     def __init__(self, capacity: int = REVISIONS_MAX_SUBJECTS) -> None:
         self._seen: Bounded[str, int] = Bounded(capacity)
+        self.newest = 0
+        """The highest of all: what is read from now on is at least as new."""
 
-    def check(self, subject: str, revision: int) -> None:
-        """Raise `Tampered` for a revision lower than one seen before."""
-        if revision < (self._seen.use(subject) or 0):
+    def check(self, subject: str, revision: int, *, newest: int) -> None:
+        """
+        Raise `Tampered` for a revision lower than one seen before.
+
+        `newest` is what `Revisions.newest` was before the row was read: what came later is no evidence against it.
+        """
+        seen = self._seen.use(subject) or 0
+        if revision < seen <= newest:
             raise Tampered(subject, "rolled back")
-        self._seen.keep(subject, revision)
+        self._seen.keep(subject, max(seen, revision))
+        self.newest = max(self.newest, revision)
 
 
 class Keyring:
@@ -149,32 +159,34 @@ class Keyring:
         aliases = {one.reference.value for one in missing if one.reference.kind is KeyReferenceKind.ALIAS}
         by_id = [one for one in missing if one.reference.kind is KeyReferenceKind.KEY_ID]
         key_ids = {one.reference.value for one in by_id}
-        materials = {(one.reference.value, one.material) for one in by_id if one.material}
+        materials = {(one.reference.value, one.material) for one in by_id if 0 < one.material <= MATERIAL_NUMBER_MAX}
+        newest = self._revisions.newest
         loaded = await self._loader.load(aliases, key_ids, materials)
+        newest = max(newest, loaded.epoch)
         await self._custody.fetch_missing([loaded.account_policy, *loaded.aliases, *loaded.keys, *loaded.materials])
-        found = self._verify(loaded)
+        found = self._verify(loaded, newest)
         # A row read before a change that this keyring follows already would stay here unnoticed. Only the view may use
         # it: the view's epoch is older still, and its commit is checked against that.
         if found.epoch >= self._epoch:
             self._keep(found)
         return found
 
-    def _verify(self, loaded: Loaded) -> View:
+    def _verify(self, loaded: Loaded, newest: int) -> View:
         found = View(loaded.epoch)
         with found.distrust(self._alarm):
             policy = self._custody.open_account_policy(loaded.account_policy)
-            self._revisions.check(ACCOUNT_POLICY_SUBJECT, loaded.account_policy.revision)
+            self._revisions.check(ACCOUNT_POLICY_SUBJECT, loaded.account_policy.revision, newest=newest)
             found.account_policy = AccountPolicy(loaded.account_policy.policy, policy)
         for alias in loaded.aliases:
             subject = alias_subject(alias.alias_name)
             with found.distrust(self._alarm):
                 self._custody.verify(alias, subject)
-                self._revisions.check(subject, alias.revision)
+                self._revisions.check(subject, alias.revision, newest=newest)
                 found.aliases[alias.alias_name] = alias.key_id
         for row in loaded.keys:
             with found.distrust(self._alarm):
                 key = self._custody.open_key(row)
-                self._revisions.check(key_subject(row.key_id), row.revision)
+                self._revisions.check(key_subject(row.key_id), row.revision, newest=newest)
                 found.keys[row.key_id] = key
         for material in loaded.materials:
             found.materials[material.key_id, material.material_number] = Material(material)

@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks on one machine, in one run: ratios count, absolutes do not."""
