@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -56,13 +56,6 @@ class Client(AllOperations):
             timeout_seconds=timeout_seconds,
         )
 
-    @classmethod
-    def over(cls, transport: Transport, *, principal: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Self:
-        """Make a client over a transport whose lifetime is the caller's business."""
-        client = cls.__new__(cls)
-        client._prepare(lambda: nullcontext(transport), principal=principal, timeout_seconds=timeout_seconds)
-        return client
-
     def _prepare(
         self,
         connect: Callable[[], AbstractAsyncContextManager[Transport]],
@@ -70,6 +63,7 @@ class Client(AllOperations):
         principal: str,
         timeout_seconds: float,
     ) -> None:
+        """Set the client up to be entered; `connect` gives the transport its lifetime (`kmsq.testing` has its own)."""
         self.principal = principal
         self.timeout_seconds = timeout_seconds
         self._connect = connect

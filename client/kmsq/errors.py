@@ -4,8 +4,6 @@ What a call may raise. `ServiceError` and its subclasses were answered by the se
 No error holds a plaintext, a body or a password.
 """
 
-from typing import ClassVar
-
 from kmsq_schemas.errors import RETRYABLE, ErrorCode
 
 
@@ -76,139 +74,139 @@ class ServiceError(KmsqError):
 class AccessDeniedException(ServiceError):
     """No policy allows the request, or one denies it."""
 
-    code: ClassVar[str] = ErrorCode.ACCESS_DENIED
+    code: str = ErrorCode.ACCESS_DENIED
 
 
 class AlreadyExistsException(ServiceError):
     """The alias exists."""
 
-    code: ClassVar[str] = ErrorCode.ALREADY_EXISTS
+    code: str = ErrorCode.ALREADY_EXISTS
 
 
 class DependencyTimeoutException(ServiceError):
     """Something that the service needs did not answer in time."""
 
-    code: ClassVar[str] = ErrorCode.DEPENDENCY_TIMEOUT
+    code: str = ErrorCode.DEPENDENCY_TIMEOUT
 
 
 class DisabledException(ServiceError):
     """The key is disabled."""
 
-    code: ClassVar[str] = ErrorCode.DISABLED
+    code: str = ErrorCode.DISABLED
 
 
 class DryRunOperationException(ServiceError):
     """The request would have succeeded, but was a dry run."""
 
-    code: ClassVar[str] = ErrorCode.DRY_RUN_OPERATION
+    code: str = ErrorCode.DRY_RUN_OPERATION
 
 
 class ExpiredException(ServiceError):
     """The request reached a worker after its deadline and was not executed."""
 
-    code: ClassVar[str] = ErrorCode.EXPIRED
+    code: str = ErrorCode.EXPIRED
 
 
 class IdempotencyMismatchException(ServiceError):
     """Another request was sent with the same message id."""
 
-    code: ClassVar[str] = ErrorCode.IDEMPOTENCY_MISMATCH
+    code: str = ErrorCode.IDEMPOTENCY_MISMATCH
 
 
 class IncorrectKeyException(ServiceError):
     """The ciphertext belongs to another key than the one named."""
 
-    code: ClassVar[str] = ErrorCode.INCORRECT_KEY
+    code: str = ErrorCode.INCORRECT_KEY
 
 
 class InvalidAliasNameException(ServiceError):
     """The alias name is not allowed."""
 
-    code: ClassVar[str] = ErrorCode.INVALID_ALIAS_NAME
+    code: str = ErrorCode.INVALID_ALIAS_NAME
 
 
 class InvalidArnException(ServiceError):
     """The ARN is malformed, or belongs to another region or account."""
 
-    code: ClassVar[str] = ErrorCode.INVALID_ARN
+    code: str = ErrorCode.INVALID_ARN
 
 
 class InvalidCiphertextException(ServiceError):
     """The ciphertext does not open: it is damaged, or the encryption context is another."""
 
-    code: ClassVar[str] = ErrorCode.INVALID_CIPHERTEXT
+    code: str = ErrorCode.INVALID_CIPHERTEXT
 
 
 class InvalidKeyUsageException(ServiceError):
     """The key was not made for this operation."""
 
-    code: ClassVar[str] = ErrorCode.INVALID_KEY_USAGE
+    code: str = ErrorCode.INVALID_KEY_USAGE
 
 
 class InvalidMarkerException(ServiceError):
     """The marker is not one that the service gave."""
 
-    code: ClassVar[str] = ErrorCode.INVALID_MARKER
+    code: str = ErrorCode.INVALID_MARKER
 
 
 class KeyUnavailableException(ServiceError):
     """The key cannot be used at the moment."""
 
-    code: ClassVar[str] = ErrorCode.KEY_UNAVAILABLE
+    code: str = ErrorCode.KEY_UNAVAILABLE
 
 
 class KMSInternalException(ServiceError):
     """Something failed inside the service."""
 
-    code: ClassVar[str] = ErrorCode.KMS_INTERNAL
+    code: str = ErrorCode.KMS_INTERNAL
 
 
 class KMSInvalidStateException(ServiceError):
     """The state of the key does not allow the operation."""
 
-    code: ClassVar[str] = ErrorCode.KMS_INVALID_STATE
+    code: str = ErrorCode.KMS_INVALID_STATE
 
 
 class LimitExceededException(ServiceError):
     """A quota is used up."""
 
-    code: ClassVar[str] = ErrorCode.LIMIT_EXCEEDED
+    code: str = ErrorCode.LIMIT_EXCEEDED
 
 
 class MalformedPolicyDocumentException(ServiceError):
     """The policy is not a valid policy document."""
 
-    code: ClassVar[str] = ErrorCode.MALFORMED_POLICY_DOCUMENT
+    code: str = ErrorCode.MALFORMED_POLICY_DOCUMENT
 
 
 class NotFoundException(ServiceError):
     """There is no such key or alias."""
 
-    code: ClassVar[str] = ErrorCode.NOT_FOUND
+    code: str = ErrorCode.NOT_FOUND
 
 
 class ThrottlingException(ServiceError):
     """Too many requests of this principal wait at a worker."""
 
-    code: ClassVar[str] = ErrorCode.THROTTLING
+    code: str = ErrorCode.THROTTLING
 
 
 class UnsupportedOperationException(ServiceError):
     """The service does not support this operation with this key or these parameters."""
 
-    code: ClassVar[str] = ErrorCode.UNSUPPORTED_OPERATION
+    code: str = ErrorCode.UNSUPPORTED_OPERATION
 
 
 class UnsupportedVersionException(ServiceError):
     """The service does not speak this client's version of the message contract."""
 
-    code: ClassVar[str] = ErrorCode.UNSUPPORTED_VERSION
+    code: str = ErrorCode.UNSUPPORTED_VERSION
 
 
 class ValidationException(ServiceError):
     """The service found the request malformed."""
 
-    code: ClassVar[str] = ErrorCode.VALIDATION
+    code: str = ErrorCode.VALIDATION
 
 
 _BY_CODE = {cls.code: cls for cls in ServiceError.__subclasses__()}

@@ -22,10 +22,9 @@ class RetryPolicy:
 
     def attempt_timeout(self, earlier: int) -> float:
         """Seconds to wait for a reply after `earlier` attempts were waited for in vain."""
-        growth: float = self.attempt_growth**earlier
-        return self.attempt_timeout_seconds * growth
+        return self.attempt_timeout_seconds * self.attempt_growth**earlier
 
     def backoff(self, earlier: int, chance: float) -> float:
         """Seconds to pause after `earlier` failures, for a `chance` drawn from [0, 1)."""
-        longest = min(self.backoff_max_seconds, self.backoff_seconds * 2 ** min(earlier, 16))
+        longest = min(self.backoff_max_seconds, self.backoff_seconds * 2.0 ** min(earlier, 16))
         return longest * chance

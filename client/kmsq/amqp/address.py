@@ -40,9 +40,8 @@ class Address:
             )
         principal = unquote(parts.username or "")
         if not is_principal(principal):
-            raise InvalidAddress(
-                f"the AMQP URL must name its user, which is the principal and must match {PRINCIPAL_PATTERN}"
-            )
+            message = f"the AMQP URL must name its user, which is the principal and must match {PRINCIPAL_PATTERN}"
+            raise InvalidAddress(message)
         return cls(_with_heartbeat(parts), principal, parts.hostname, port or DEFAULT_PORTS[parts.scheme])
 
     def __str__(self) -> str:

@@ -124,15 +124,9 @@ class Progress:
 def decide(event: Event, progress: Progress, policy: RetryPolicy, *, chance: float, remaining_seconds: float) -> Step:
     """Say what to do after `event`, `remaining_seconds` before the deadline; `chance` is drawn from [0, 1)."""
     match event:
-        case Answered(answer=Reply() as reply):
-            return Finish(reply)
-        case Answered(answer=ExpiredException(), skew_moved=True):
-            # Our clock is behind: the deadline was over before it was written. The next one will be right.
-            return Pause(0.0)
-        case Answered(answer=ServiceError(is_retryable=True) as error):
-            pause = policy.backoff(progress.failures, chance)
-            return Pause(pause, because=error) if pause < remaining_seconds else Fail(error)
-        case Answered(answer=KmsqError() as error) | Refused(error=error):
+        case Answered():
+            return _after_answer(event, progress, policy, chance=chance, remaining_seconds=remaining_seconds)
+        case Refused(error):
             return Fail(error)
         case Declined():
             return Pause(policy.backoff(progress.failures, chance))
@@ -147,15 +141,29 @@ def decide(event: Event, progress: Progress, policy: RetryPolicy, *, chance: flo
             assert_never(event)
 
 
+def _after_answer(
+    event: Answered, progress: Progress, policy: RetryPolicy, *, chance: float, remaining_seconds: float
+) -> Step:
+    match event.answer:
+        case Reply() as reply:
+            return Finish(reply)
+        case ExpiredException() if event.skew_moved:
+            # Our clock is behind: the deadline was over before it was written. The next one will be right.
+            return Pause(policy.backoff(progress.failures, chance))
+        case ServiceError(is_retryable=True) as error:
+            pause = policy.backoff(progress.failures, chance)
+            return Pause(pause, because=error) if pause < remaining_seconds else Fail(error)
+        case error:
+            return Fail(error)
+
+
 def _after_waiting(progress: Progress, policy: RetryPolicy) -> Step:
     if progress.in_doubt:
         return Wait(policy.backoff_seconds if progress.pausing else policy.attempt_timeout_seconds)
     return Send(policy.attempt_timeout(progress.unanswered + (not progress.pausing)))
 
 
-def explain_deadline(
-    progress: Progress, *, what: str, timeout_seconds: float, problem: KmsqError | None
-) -> KmsqError:
+def explain_deadline(progress: Progress, *, what: str, timeout_seconds: float, problem: KmsqError | None) -> KmsqError:
     """Say why the deadline passed; `problem` is what keeps us from a connection, if there is none."""
     seconds = f"{timeout_seconds:g} s"
     if progress.last_error is not None:

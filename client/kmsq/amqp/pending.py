@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import uuid
 from collections import deque
-from collections.abc import Iterator
 
 from kmsq.amqp.events import Answered, Event, Overdue, Progress
 from kmsq_schemas.operations import Operation
@@ -20,8 +19,20 @@ class Pending:
     which is welcome whichever attempt it answers.
     """
 
-    __slots__ = ("_events", "_waiter", "attempt", "body", "correlation_id", "deadline_ms", "expires_at", "gone")
-    __slots__ += ("message_id", "operation", "progress", "sent_ms")
+    __slots__ = (
+        "_answers",
+        "_events",
+        "_waiter",
+        "attempt",
+        "body",
+        "correlation_id",
+        "expires_at",
+        "gone",
+        "message_id",
+        "operation",
+        "progress",
+        "sent_ms",
+    )
 
     def __init__(self, operation: Operation, body: bytes, *, expires_at: float) -> None:
         self.operation = operation
@@ -36,6 +47,7 @@ class Pending:
         self.progress = Progress()
         self.gone = False
         """Whether the caller has left: nothing of it should be published any more."""
+        self._answers: deque[Answered] = deque()
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
@@ -48,7 +60,7 @@ class Pending:
             return
         # A reply that arrives together with a timer or a lost connection makes those irrelevant.
         if isinstance(event, Answered):
-            self._events.appendleft(event)
+            self._answers.append(event)
         else:
             self._events.append(event)
         if self._waiter is not None and not self._waiter.done():
@@ -64,12 +76,12 @@ class Pending:
         self.attempt += 1
         self.sent_ms = self.sent_ms or now_ms
         self.progress.in_doubt = True
-        self._events = deque(event for event in self._events if isinstance(event, Answered))
+        self._events.clear()
         return self.attempt
 
     async def next_event(self, wait_seconds: float) -> Event:
         """Return what happens next; `Overdue` when that is nothing for `wait_seconds`."""
-        if not self._events:
+        if not self._answers and not self._events:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
             timer = loop.call_later(wait_seconds, self._ring, self._waiter)
@@ -78,6 +90,8 @@ class Pending:
             finally:
                 timer.cancel()
                 self._waiter = None
+        if self._answers:
+            return self._answers.popleft()
         return self._events.popleft() if self._events else Overdue()
 
     @staticmethod
@@ -112,6 +126,3 @@ class PendingTable:
 
     def __len__(self) -> int:
         return len(self._by_correlation_id)
-
-    def __iter__(self) -> Iterator[Pending]:
-        return iter(tuple(self._by_correlation_id.values()))

@@ -24,9 +24,9 @@ def make_request(operation: Operation, arguments: Mapping[str, object]) -> Reque
     try:
         return model(**{name: _plain(value) for name, value in arguments.items() if value is not None})
     except ValidationError as error:
-        reason = explain(error, model)
+        message = f"{operation.value}: {explain(error, model)}"
     # Raised outside the handler: the validation error carries the arguments, plaintexts included.
-    raise InvalidRequest(f"{operation.value}: {reason}")
+    raise InvalidRequest(message)
 
 
 def _plain(value: object) -> object:
@@ -59,7 +59,8 @@ class Operations:
     ) -> R:
         reply = await self.call(operation, make_request(operation, arguments), timeout_seconds=timeout_seconds)
         if not isinstance(reply, reply_model):
-            raise InvalidReply(f"{type(reply).__name__} is not a reply to {operation.value}")
+            message = f"{type(reply).__name__} is not a reply to {operation.value}"
+            raise InvalidReply(message)
         return reply
 
 
