@@ -164,7 +164,8 @@ END
 $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA kmsq FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION kmsq.commit_turn, kmsq.open_chain, kmsq.ensure_audit_partitions TO kmsq_crypto;
+GRANT EXECUTE ON FUNCTION kmsq.commit_turn, kmsq.append_audit, kmsq.open_chain, kmsq.ensure_audit_partitions
+    TO kmsq_crypto;
 GRANT EXECUTE ON FUNCTION kmsq.append_audit, kmsq.open_chain, kmsq.account_lock TO kmsq_change;
 
 SELECT kmsq.ensure_audit_partitions(3);

@@ -22,6 +22,7 @@ from kmsq_worker.wrapping import DomainKey
 REGISTRY_LANE = "registry"
 RECORD_VERSION = 1
 CHAIN_OPENED = "ChainOpened"
+SESSION_BEGAN = "SessionBegan"
 INITIALISED = "Initialised"
 
 _GENESIS, _LINK, _HEAD = b"\x00", b"\x01", b"\x02"

@@ -30,7 +30,8 @@ from kmsq_worker.unsettled import Unsettled
 
 HEARTBEAT_SECONDS = 10  # a dead peer is noticed after about 3 × this (aiormq)
 CONNECT_TIMEOUT_SECONDS = 10
-CONFIRM_TIMEOUT_SECONDS = 30  # a broker that is blocked by an alarm for longer ends the session; nothing is lost
+CLOSE_TIMEOUT_SECONDS = 2  # for a polite goodbye; a frozen broker must not hold up the next session
+CONFIRM_TIMEOUT_SECONDS = 600  # through a memory alarm, but well before the broker's consumer timeout of 30 minutes
 PREFETCH = 1_000  # per queue; aiormq scans all outstanding confirms on a multiple ack: not much more
 
 _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
@@ -181,9 +182,9 @@ async def _connection(
 
 
 async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
-    """Close without caring how: everything unacknowledged goes back, and a frozen broker must not hold us up."""
+    """Close without caring how: everything unacknowledged goes back."""
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
             await connection.close()
     except _FAILURES:
         return

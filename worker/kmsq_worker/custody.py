@@ -14,7 +14,9 @@ from uuid import UUID
 
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import MalformedPolicyDocumentException
+from kmsq_worker.policy.access import Value
 from kmsq_worker.policy.document import Policy, parse
+from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.rootkey import RootKey, RootKeyError
 from kmsq_worker.rowmac import DOMAIN_KEY_ID_BYTES, MAC_BYTES, RowMacMismatch, mac_domain_key
 from kmsq_worker.secret import Secret
@@ -49,7 +51,8 @@ class Key:
     row: KeyRow
     arn: str
     policy: Policy
-    conditions: Mapping[str, str | bool]
+    conditions: Mapping[str, Value]
+    """What policies may ask about the key (`ConditionKey`)."""
 
     @property
     def key_id(self) -> str:
@@ -130,11 +133,10 @@ class Custody:
             arn=self.account.key_arn(row.key_id),
             policy=self._policy(row.policy, key_subject(row.key_id)),
             conditions={
-                "kms:KeySpec": row.key_spec,
-                "kms:KeyUsage": row.key_usage,
-                "kms:KeyOrigin": row.origin,
-                "kms:MultiRegion": row.multi_region,
-                "kms:CallerAccount": self.account.account_id,
+                ConditionKey.KEY_SPEC: row.key_spec,
+                ConditionKey.KEY_USAGE: row.key_usage,
+                ConditionKey.KEY_ORIGIN: row.origin,
+                ConditionKey.MULTI_REGION: row.multi_region,
             },
         )
 

@@ -168,6 +168,9 @@ async def _lane(worker: Worker, queue: Queue, custody: Custody) -> AsyncGenerato
             lane=queue.name.lower(),
             worker=worker.name,
         )
+        # The first record goes in before anything is consumed: a worker that cannot write to the audit log must not
+        # take requests, give them back and so use up their delivery limit.
+        await chains.begin(connection, chain, worker.name)
         lane = _Lane(
             Committer(connection=connection, chain=chain),
             Changes(connection=connection, chain=chain),

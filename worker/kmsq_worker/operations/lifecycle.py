@@ -65,20 +65,18 @@ async def create_key(execution: ChangeExecution, request: CreateKeyRequest, new:
     """Create a key with fresh material."""
     bypass = bool(request.bypass_policy_lockout_safety_check)
     key_arn = execution.account.key_arn(new.key_id)
-    execution.authorize_account(
-        "kms:CreateKey",
-        {
-            ConditionKey.KEY_SPEC: request.spec,
-            ConditionKey.KEY_USAGE: KeyUsage.ENCRYPT_DECRYPT,
-            ConditionKey.KEY_ORIGIN: Origin.AWS_KMS,
-            ConditionKey.MULTI_REGION: False,
-            ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass,
-        },
-    )
+    conditions: Values = {
+        ConditionKey.KEY_SPEC: request.spec,
+        ConditionKey.KEY_USAGE: KeyUsage.ENCRYPT_DECRYPT,
+        ConditionKey.KEY_ORIGIN: Origin.AWS_KMS,
+        ConditionKey.MULTI_REGION: False,
+        ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass,
+    }
+    execution.authorize_account("kms:CreateKey", conditions)
     if request.policy is None:
         policy = default_key_policy(execution.arn, execution.administrators)
     else:
-        policy = checked_key_policy(execution, key_arn, request.policy, bypass=bypass)
+        policy = checked_key_policy(execution, key_arn, request.policy, conditions)
     row = KeyRow(
         key_id=new.key_id,
         key_spec=request.spec,

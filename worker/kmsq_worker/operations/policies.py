@@ -15,9 +15,9 @@ from kmsq_schemas.models import (
 )
 from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
-from kmsq_worker.errors import NotFoundException
+from kmsq_worker.errors import MalformedPolicyDocumentException, NotFoundException
 from kmsq_worker.execution import TurnExecution, Values
-from kmsq_worker.policy.document import parse
+from kmsq_worker.policy.document import Policy, parse
 from kmsq_worker.policy.evaluate import check_account_lockout, check_lockout
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.view import Wanted
@@ -45,22 +45,32 @@ async def put_key_policy(execution: ChangeExecution, request: PutKeyPolicyReques
     values: Values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
     execution.authorize("kms:PutKeyPolicy", key, values=values)
     _require_default(request.policy_name)
-    policy = checked_key_policy(execution, key.arn, request.policy, bypass=bypass)
+    policy = checked_key_policy(execution, key.arn, request.policy, {**key.conditions, **values})
     await execution.save_key(replace(key.row, policy=policy))
     return PutKeyPolicyReply()
 
 
-def checked_key_policy(execution: ChangeExecution, key_arn: str, text: str, *, bypass: bool) -> str:
+def checked_key_policy(execution: ChangeExecution, key_arn: str, text: str, conditions: Values) -> str:
     """
-    Return the policy's text if it may become a key's.
+    Return the policy's text if it may become a key's; `conditions` are those of the request that puts it.
 
-    Raises `MalformedPolicyDocumentException` for what does not parse, or locks the caller out and `bypass` is not
-    set; `LimitExceededException` above 32,768 bytes.
+    Raises `MalformedPolicyDocumentException` for what does not parse, or locks the caller out although the bypass is
+    not set; `LimitExceededException` above 32,768 bytes.
     """
-    policy = parse(text)
-    if not bypass:
-        check_lockout(execution.key_access("kms:PutKeyPolicy", key_arn), policy, execution.account.root_arn)
+    policy = _parse(text)
+    if not conditions[ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK]:
+        access = execution.key_access("kms:PutKeyPolicy", key_arn, conditions)
+        check_lockout(access, policy, execution.account.root_arn)
     return text
+
+
+def _parse(text: str) -> Policy:
+    """Parse a policy, and refuse condition keys that no worker supplies yet: their denies would bind everybody."""
+    policy = parse(text)
+    if ConditionKey.RESOURCE_ALIASES in policy.condition_keys:
+        message = f"{ConditionKey.RESOURCE_ALIASES} is not supported."
+        raise MalformedPolicyDocumentException(message)
+    return policy
 
 
 def get_account_policy(execution: TurnExecution, _request: GetAccountPolicyRequest) -> GetAccountPolicyReply:
@@ -82,7 +92,7 @@ async def put_account_policy(
     if not execution.is_administrator:
         values: Values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
         execution.authorize_account("kms:PutAccountPolicy", values)
-    policy = parse(request.policy)
+    policy = _parse(request.policy)
     if not bypass and not execution.is_administrator:
         check_account_lockout(execution.account_access("kms:PutAccountPolicy"), policy)
     await execution.save_account_policy(request.policy)

@@ -106,6 +106,14 @@ async def open_chain(
     raise Unavailable("registry chain")
 
 
+async def begin(connection: asyncpg.Connection, chain: Chain, worker: str) -> None:
+    """Write the chain's first record. Raises `Unavailable`."""
+    first = chain.extend([audit.encode_record({"event": audit.SESSION_BEGAN, "worker": worker})])
+    with translated():
+        await append(connection, first)
+    chain.advance(first)
+
+
 async def registry(connection: asyncpg.Connection) -> ChainRow:
     """Return the registry chain's row. Raises `Unavailable`."""
     with translated():
