@@ -17,6 +17,7 @@ from kmsq_worker.telemetry import Telemetry
 
 UNDELIVERABLE = "Undeliverable"
 EXPIRED_BEFORE_REPLY = "ExpiredBeforeReply"
+REPLY_EXPIRATION_MAX_MS = 86_400_000  # a day; beyond some limit of its own the broker closes the channel (406)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Outbox:
             body=body,
             server_time=server_time,
             traceparent=traceparent_of(delivery),
-            expiration_ms=left if left is not None and left > 0 else None,
+            expiration_ms=min(left, REPLY_EXPIRATION_MAX_MS) if left is not None and left > 0 else None,
         )
 
 
