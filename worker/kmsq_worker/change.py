@@ -104,6 +104,7 @@ class ChangeLoop:
         prepared = _prepare(operation, parsed)  # (2)
         async with self._changes.transaction(exclusive=operation.exclusive) as transaction:  # (3)
             situation = await transaction.situation()
+            epoch = situation.epoch
             claim = _Claim.of(item, caller, parsed, self._custody)
             stored = await transaction.claim(claim.principal, claim.message_id, claim.digest, claim.expires_at)  # (4)
             if stored is not None:
@@ -116,12 +117,14 @@ class ChangeLoop:
                     transaction=transaction,
                     revisions=self._revisions,
                     administrators=self._administrators,
+                    alarm=self._telemetry.tampered,
                 )
                 item.touched = execution.touched
                 await self._execute(item, execution, operation, prepared)  # (5)(6)(7)
                 await _settle_claim(transaction, claim, item)
-            facts = {"replayed": True} if stored is not None else {}
-            await transaction.append(item.record(epoch=situation.epoch + bool(item.touched.changed), **facts))  # (8)
+                epoch = execution.epoch if execution.changed else situation.epoch
+            replayed = {"replayed": True} if stored is not None else {}
+            await transaction.append(item.record(epoch=epoch, **replayed))  # (8)
         return situation.clock
 
     async def _execute(
@@ -138,12 +141,14 @@ class ChangeLoop:
                 item.outcome = await operation.run(execution, parsed.request, prepared)
                 if execution.changed:
                     await execution.transaction.log_changes(execution.epoch, sorted(execution.changed))
+                return
         except KmsError as error:
             item.outcome = error
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001  # a fault of ours is answered, too
             item.outcome = unexpected(caller.operation, error)
+        execution.undo()
 
     async def _record(self, item: Item) -> datetime:
         """Audit a request that never came as far as a claim."""

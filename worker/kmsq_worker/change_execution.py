@@ -1,6 +1,6 @@
 """A change being executed: rows are read fresh inside the transaction, and what is written is authenticated."""
 
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 
 from kmsq_worker.arn import KeyReferenceKind, parse_key_reference
@@ -31,6 +31,7 @@ class ChangeExecution(Execution):
         transaction: Transaction,
         revisions: Revisions,
         administrators: frozenset[str],
+        alarm: Callable[[Tampered], None],
     ) -> None:
         super().__init__(custody=custody, caller=caller, now=int(situation.clock.timestamp() * 1000))
         self.transaction = transaction
@@ -39,6 +40,7 @@ class ChangeExecution(Execution):
         self.moment = situation.clock
         self.changed: set[str] = set()
         self._revisions = revisions
+        self._alarm = alarm
         self._policy_row = situation.account_policy
         self._policy: Policy | None = None
 
@@ -46,11 +48,13 @@ class ChangeExecution(Execution):
         """Verify the account policy. Raises `Unavailable`."""
         row = self._policy_row
         await self.custody.fetch_missing([row])
-        # One that fails stays None: an administrator can put it anew, and nothing else is authorised without it.
-        with suppress(Tampered):
+        try:
             policy = self.custody.open_account_policy(row)
             self._revisions.check(ACCOUNT_POLICY_SUBJECT, row.revision, newest=self._revisions.newest)
             self._policy = policy
+        except Tampered as error:
+            # It stays None: an administrator can put it anew, and nothing else is authorised without it.
+            self._alarm(error)
 
     @property
     def is_administrator(self) -> bool:
@@ -88,6 +92,7 @@ class ChangeExecution(Execution):
             key = self.custody.open_key(row)
             self._revisions.check(key_subject(row.key_id), row.revision, newest=self._revisions.newest)
         except Tampered as error:
+            self._alarm(error)
             raise unbelievable(row.key_id) from error
         self.note_key(key)
         return key
@@ -103,6 +108,7 @@ class ChangeExecution(Execution):
             self.custody.verify(row, alias_subject(alias_name))
             self._revisions.check(alias_subject(alias_name), row.revision, newest=self._revisions.newest)
         except Tampered as error:
+            self._alarm(error)
             raise unbelievable(alias_name) from error
         return row
 
@@ -140,6 +146,11 @@ class ChangeExecution(Execution):
         signed = self.custody.authenticate(AccountPolicyRow(policy=policy, revision=self.epoch))
         self._wrote(ACCOUNT_POLICY_SUBJECT, signed.mac)
         await self.transaction.put_account_policy(signed)
+
+    def undo(self) -> None:
+        """Note that the savepoint took back what was written: the audit record must not say otherwise."""
+        self.changed.clear()
+        self.touched.wrote.clear()
 
     def _wrote(self, subject: str, mac: bytes | None) -> None:
         self.changed.add(subject)

@@ -22,7 +22,7 @@ class Replayed:
     """The stored outcome of a change, sent again as it was."""
 
     type: str
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 Outcome = Reply | KmsError | Refused | Replayed

@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from kmsq_schemas.message import is_principal
 from kmsq_schemas.operations import Queue
@@ -14,6 +14,7 @@ PREFIX = "KMSQ_"
 FILE_SUFFIX = "_FILE"
 REDACTED = "***"
 _POSTGRES = ("postgresql", "postgres")
+_PASSWORD_PARAMETER = re.compile(r"([?&][^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE)
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ACCOUNT_QUEUES = ",".join(queue.name.lower() for queue in Queue)
 
@@ -26,11 +27,11 @@ class SettingsError(Exception):
 class Settings:
     """What a worker is told. Each field is `KMSQ_<NAME>`; URLs may be in files named by `KMSQ_<NAME>_FILE`."""
 
-    amqp_url: str
+    amqp_url: str = field(repr=False)
     """The broker, as the worker's user."""
-    database_url: str
+    database_url: str = field(repr=False)
     """The database, as a member of kmsq_crypto."""
-    changes_database_url: str | None
+    changes_database_url: str | None = field(repr=False)
     """The database, as a member of kmsq_change; needed to serve the admin queue."""
     root_key_file: Path
     administrators: tuple[str, ...]
@@ -51,9 +52,9 @@ class Settings:
     def redacted(self) -> dict[str, object]:
         """Return all settings as text fit for eyes: passwords of URLs are hidden."""
         shown: dict[str, object] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            shown[PREFIX + field.name.upper()] = _redact(value) if field.name.endswith("_url") else _plain(value)
+        for name in (known.name for known in fields(self)):
+            value = getattr(self, name)
+            shown[PREFIX + name.upper()] = _redact(value) if name.endswith("_url") else _plain(value)
         return shown
 
 
@@ -113,7 +114,11 @@ class Source:
     def url(self, name: str, *, schemes: tuple[str, ...]) -> str:
         """Return a URL of one of `schemes`."""
         value = self.text(name)
-        if urlsplit(value).scheme not in schemes:
+        try:
+            scheme = urlsplit(value).scheme
+        except ValueError:
+            scheme = ""  # its message would quote user and password
+        if scheme not in schemes:
             message = f"{PREFIX}{name} must be a URL that begins with {schemes[0]}://"
             raise SettingsError(message)
         return value
@@ -157,7 +162,7 @@ class Source:
     def _find(self, name: str) -> str | None:
         value = self._environment.get(PREFIX + name)
         path = self._environment.get(PREFIX + name + FILE_SUFFIX)
-        if path is None:
+        if not path:
             return value or None
         if value:
             message = f"{PREFIX}{name} and {PREFIX}{name}{FILE_SUFFIX} are both set"
@@ -167,16 +172,20 @@ class Source:
         except OSError as error:
             message = f"{PREFIX}{name}{FILE_SUFFIX}: {error.strerror}"
             raise SettingsError(message) from error
+        except UnicodeDecodeError:
+            message = f"{PREFIX}{name}{FILE_SUFFIX}: not a text"
+            raise SettingsError(message) from None
 
 
 def _redact(url: str | None) -> str | None:
+    """Hide passwords: before the last @, whatever they hold unescaped, and in parameters, where Postgres takes them."""
     if url is None:
         return None
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:{REDACTED}@{host}"))
+    scheme, separator, rest = url.partition("://")
+    user_info, at, host = rest.rpartition("@")
+    user, colon, _ = user_info.partition(":")
+    hidden = f"{user}{colon}{REDACTED if colon else ''}{at}{host}"
+    return scheme + separator + _PASSWORD_PARAMETER.sub(rf"\1{REDACTED}", hidden)
 
 
 def _plain(value: object) -> object:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from kmsq_worker.telemetry import LOGGER
 
@@ -25,7 +26,7 @@ async def supervise(processes: int) -> int:
 
 
 async def _keep_running(number: int, stop: asyncio.Event) -> int:
-    while True:
+    while not stop.is_set():
         began = time.monotonic()
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "kmsq_worker", "run", "--process", str(number)
@@ -37,9 +38,12 @@ async def _keep_running(number: int, stop: asyncio.Event) -> int:
         if stop.is_set():
             if child.returncode is None:
                 child.terminate()
-            return 0 if await waiting == 0 else 1
+            # One that was told before it could listen dies of the signal: that is a stop, too.
+            return 0 if await waiting in (0, -signal.SIGTERM) else 1
         LOGGER.error("worker died", extra={"worker": number, "reason": f"exit status {child.returncode}"})
         if time.monotonic() - began < FAILED_START_SECONDS and child.returncode == 1:
             stop.set()  # it said why on its way out; the others would end in the same way
             return 1
-        await asyncio.sleep(RESTART_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
+    return 0

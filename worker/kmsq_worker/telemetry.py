@@ -136,7 +136,7 @@ class JsonFormatter(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+            "event": _event(record),
             **self._constants,
         }
         line |= {name: value for name, value in vars(record).items() if name in LOG_FIELDS}
@@ -145,11 +145,29 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _event(record: logging.LogRecord) -> str:
+    """
+    Return the fixed text of ours, or a library's template without its arguments.
+
+    A library's text without arguments may be one that was put together beforehand (asyncio's holds the text of an
+    exception that nobody awaited): its place must do.
+    """
+    is_ours = record.name.partition(".")[0] == LOGGER.name
+    if isinstance(record.msg, str) and (is_ours or record.args):
+        return record.msg
+    return f"{record.filename}:{record.lineno}"
+
+
 def describe(error: BaseException) -> list[str]:
     """Return types and places of an exception and its causes, without their texts."""
+    return _describe(error, set())
+
+
+def _describe(error: BaseException, told: set[int]) -> list[str]:
     lines: list[str] = []
     current: BaseException | None = error
-    while current is not None:
+    while current is not None and id(current) not in told:
+        told.add(id(current))
         places = [
             f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
             for frame in traceback.extract_tb(current.__traceback__)
@@ -157,7 +175,7 @@ def describe(error: BaseException) -> list[str]:
         lines.append(f"{type(current).__module__}.{type(current).__qualname__} at {' < '.join(reversed(places))}")
         if isinstance(current, BaseExceptionGroup):
             for member in current.exceptions:
-                lines += describe(member)
+                lines += _describe(member, told)
         current = current.__cause__ or current.__context__
     return lines
 
