@@ -102,7 +102,7 @@ class Responder:
         properties = message.header.properties
         assert isinstance(message.delivery, Basic.Deliver)
         request = Seen(
-            Operation(properties.message_type), properties, message.body, bool(message.delivery.redelivered)
+            Operation(properties.message_type or ""), properties, message.body, bool(message.delivery.redelivered)
         )
         self.seen.append(request)
         answer = self.script(request)
@@ -118,7 +118,7 @@ class Responder:
         assert asked.user_id is not None
         instance = parse_reply_to(asked.reply_to, asked.user_id)
         assert instance is not None
-        content_type = ContentType(asked.content_type)
+        content_type = ContentType(asked.content_type or "")
         await self.channel.basic_publish(
             codec.encode(answer, content_type),
             exchange=REPLIES_EXCHANGE,

@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-import os
 import uuid
-from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import aiormq
 import pytest
 
 from integration.client_responder import (
-    WORKER,
     Seen,
     admit_producer,
     admit_worker,
@@ -58,7 +56,7 @@ def worker_url(rabbit_node: RabbitNode) -> str:
 
 
 @pytest.fixture(autouse=True)
-async def topology(rabbit_node: RabbitNode, worker_url: str) -> None:
+async def topology(rabbit_node: RabbitNode) -> None:
     await declare(rabbit_node.administrator_url)
     await purge(rabbit_node.administrator_url)
 
@@ -94,7 +92,7 @@ async def test_a_call_returns_the_typed_reply(producer_url: str, worker_url: str
     assert properties.user_id == "alice"
     assert properties.content_type == content_type
     assert properties.delivery_mode == 2
-    assert uuid.UUID(properties.message_id)
+    assert str(uuid.UUID(properties.message_id)) == properties.message_id
     assert properties.headers is not None
     assert properties.headers["kmsq-version"] == 1
     assert isinstance(properties.headers["deadline"], int)
@@ -206,27 +204,6 @@ async def test_a_forbidden_operation_fails_alone(producer_url: str, worker_url: 
     assert len(worker.seen) == 400
 
 
-async def test_a_permission_taken_away_under_load_costs_no_other_call(
-    rabbit_node: RabbitNode, worker_url: str
-) -> None:
-    url = await asyncio.to_thread(admit_producer, rabbit_node, "carol", (Operation.ENCRYPT, Operation.GENERATE_RANDOM))
-    refused, good = 0, 0
-
-    async with responder(worker_url, answer), Client(url) as client:
-        revoked = asyncio.create_task(
-            asyncio.to_thread(admit_producer, rabbit_node, "carol", (Operation.ENCRYPT,))
-        )
-        while not revoked.done() or refused < 20:
-            random = [client.generate_random(8) for _ in range(20)]
-            sealed = [client.encrypt("alias/x", b"x") for _ in range(20)]
-            results = await asyncio.gather(*random, *sealed, return_exceptions=True)
-            refused += sum(isinstance(result, RequestRefused) for result in results[:20])
-            good += sum(isinstance(result, EncryptReply) for result in results[20:])
-            assert all(isinstance(result, EncryptReply) for result in results[20:])
-            assert all(isinstance(result, GenerateRandomReply | RequestRefused) for result in results[:20])
-    assert good > 0
-
-
 async def test_a_missing_queue_is_reported_at_once(rabbit_node: RabbitNode, producer_url: str) -> None:
     async with aiormq.connect(rabbit_node.administrator_url) as connection:
         channel = await connection.channel()
@@ -254,9 +231,7 @@ async def test_absent_workers_show_as_a_deadline_that_says_so(producer_url: str)
             await client.encrypt("alias/x", b"x")
 
 
-async def test_replies_of_anyone_but_the_worker_are_dropped(
-    rabbit_node: RabbitNode, producer_url: str, worker_url: str
-) -> None:
+async def test_replies_of_anyone_but_the_worker_are_dropped(rabbit_node: RabbitNode, producer_url: str) -> None:
     admin = rabbit_node.administrator_url
     async with responder(admin, answer) as worker, Client(producer_url, timeout_seconds=1) as client:
         for user_id in (None, rabbit_node.ADMINISTRATOR):
@@ -334,14 +309,15 @@ async def test_closing_the_client_fails_the_calls_under_way(producer_url: str) -
         await client.encrypt("alias/x", b"x")
 
 
-async def test_no_broker_is_reported_with_advice(producer_url: str, unused_tcp_port: int) -> None:
+async def test_no_broker_is_reported_with_advice(unused_tcp_port: int) -> None:
     client = Client(f"amqp://alice:canary-password@127.0.0.1:{unused_tcp_port}/", timeout_seconds=0.5)
     with pytest.raises(NotConnected, match="is RabbitMQ there") as caught:
         await client.__aenter__()
     assert "canary-password" not in str(caught.value) + repr(caught.value) + repr(client)
 
 
-async def test_a_wrong_password_is_reported_at_once(rabbit_node: RabbitNode, producer_url: str) -> None:
+@pytest.mark.usefixtures("producer_url")
+async def test_a_wrong_password_is_reported_at_once(rabbit_node: RabbitNode) -> None:
     client = Client(f"amqp://alice:canary-password@127.0.0.1:{rabbit_node.port}/")
     with pytest.raises(NotConnected, match="refuses the password of user alice") as caught:
         await asyncio.wait_for(client.__aenter__(), 5)
@@ -353,7 +329,7 @@ async def test_a_virtual_host_that_is_missing_is_reported_at_once(producer_url: 
         await asyncio.wait_for(Client(f"{producer_url}nowhere").__aenter__(), 5)
 
 
-async def test_a_user_without_a_reply_queue_is_told_at_once(rabbit_node: RabbitNode, worker_url: str) -> None:
+async def test_a_user_without_a_reply_queue_is_told_at_once(worker_url: str) -> None:
     with pytest.raises(RequestRefused, match="reply queue"):
         await asyncio.wait_for(Client(worker_url).__aenter__(), 5)
 
@@ -365,9 +341,7 @@ async def test_nothing_secret_is_logged_at_debug(
     canary = b"canary-plaintext"
 
     def decrypt(_request: Seen) -> Reply:
-        return DecryptReply(
-            key_id=KEY_ID, plaintext=canary, encryption_algorithm=EncryptionAlgorithm.SYMMETRIC_DEFAULT
-        )
+        return DecryptReply(key_id=KEY_ID, plaintext=canary, encryption_algorithm=EncryptionAlgorithm.SYMMETRIC_DEFAULT)
 
     async with Client(producer_url, content_type=ContentType.CBOR, timeout_seconds=0.3) as client:
         with pytest.raises(DeadlineExceeded):
@@ -375,7 +349,7 @@ async def test_nothing_secret_is_logged_at_debug(
     async with responder(worker_url, decrypt), Client(producer_url, content_type=ContentType.CBOR) as client:
         await client.decrypt(b"blob")
     assert canary.decode() not in caplog.text
-    assert producer_url.split(":")[2].split("@")[0] not in caplog.text
+    assert str(urlsplit(producer_url).password) not in caplog.text
 
 
 async def test_blocked_publishers_meet_their_deadline_and_recover(
@@ -394,4 +368,4 @@ async def test_blocked_publishers_meet_their_deadline_and_recover(
         finally:
             await asyncio.to_thread(rabbit_node.ctl, "set_vm_memory_high_watermark", "0.4")
         assert any(isinstance(result, DeadlineExceeded) for result in results)
-        assert await waiting
+        assert (await waiting).ciphertext_blob == b"sealed"
