@@ -163,14 +163,37 @@ BEGIN
 END
 $$;
 
+-- Requests that a worker runs alone because they were delivered before without an end. A mark that stays means that the
+-- worker died over it (docs/decisions/0008). `digest` is keyed and says nothing about the request.
+CREATE TABLE kmsq.suspects (
+    digest bytea PRIMARY KEY,
+    marks integer NOT NULL,
+    marked_at timestamptz NOT NULL
+);
+
+CREATE FUNCTION kmsq.mark_suspect(p_digest bytea) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO kmsq.suspects AS suspect (digest, marks, marked_at) VALUES (p_digest, 1, clock_timestamp())
+    ON CONFLICT (digest) DO UPDATE SET marks = suspect.marks + 1, marked_at = clock_timestamp()
+    RETURNING marks
+$$;
+
+-- Takes marks back, and forgets those that nobody can be waiting for any more.
+CREATE FUNCTION kmsq.clear_suspects(p_digests bytea[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM kmsq.suspects
+    WHERE digest = ANY (p_digests) OR marked_at < clock_timestamp() - interval '30 days'
+$$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA kmsq FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION kmsq.commit_turn, kmsq.append_audit, kmsq.open_chain, kmsq.ensure_audit_partitions
     TO kmsq_crypto;
 GRANT EXECUTE ON FUNCTION kmsq.append_audit, kmsq.open_chain, kmsq.account_lock TO kmsq_change;
+GRANT EXECUTE ON FUNCTION kmsq.mark_suspect, kmsq.clear_suspects TO kmsq_crypto;
 
 SELECT kmsq.ensure_audit_partitions(3);
 
 -- migrate:down
-DROP FUNCTION kmsq.open_chain, kmsq.commit_turn, kmsq.append_audit, kmsq.audit_month, kmsq.ensure_audit_partitions,
-    kmsq.account_lock;
-DROP TABLE kmsq.audit_records, kmsq.audit_registry, kmsq.audit_chains;
+DROP FUNCTION kmsq.mark_suspect, kmsq.clear_suspects, kmsq.open_chain, kmsq.commit_turn, kmsq.append_audit,
+    kmsq.audit_month, kmsq.ensure_audit_partitions, kmsq.account_lock;
+DROP TABLE kmsq.suspects, kmsq.audit_records, kmsq.audit_registry, kmsq.audit_chains;

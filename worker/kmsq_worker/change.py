@@ -42,6 +42,7 @@ from kmsq_worker.keyring import Revisions
 from kmsq_worker.operations import CHANGE_OPERATIONS, ChangeOperation
 from kmsq_worker.outbox import Outbox
 from kmsq_worker.store.changes import Changes, StoredOutcome, Transaction
+from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
 
 CLAIM_OUTLIVES_DEADLINE = timedelta(days=7)  # DESIGN.md §3
@@ -60,6 +61,7 @@ class ChangeLoop:
         revisions: Revisions,
         administrators: frozenset[str],
         outbox: Outbox,
+        suspects: Suspects,
         clock: Clock,
         telemetry: Telemetry,
         reached: Callable[[str], None],
@@ -71,6 +73,7 @@ class ChangeLoop:
         self._revisions = revisions
         self._administrators = administrators
         self._outbox = outbox
+        self._suspects = suspects
         self._clock = clock
         self._telemetry = telemetry
         self._reached = reached
@@ -80,7 +83,7 @@ class ChangeLoop:
         while deliveries := await self._inbox.take(1):
             item = Item(deliveries[0])
             self._telemetry.waited(self._lane, item.delivery.arrived)
-            self._decode(item)  # (1)
+            await self._decode(item)  # (1)
             started = time.monotonic()
             committed_at = await (self._change(item) if item.is_executable else self._record(item))
             self._telemetry.turn(self._lane, 1, time.monotonic() - started)
@@ -88,9 +91,11 @@ class ChangeLoop:
             for lost in await self._outbox.reply([item], int(committed_at.timestamp() * 1000)):  # (9)
                 await self._record_lost(lost.item, lost.why)
             await self._outbox.acknowledge([item])  # (10)
+            await self._suspects.release(item.delivery)
 
-    def _decode(self, item: Item) -> None:
+    async def _decode(self, item: Item) -> None:
         try:
+            await self._suspects.admit(item.delivery)
             item.caller = identify(item.delivery)
             item.parsed = parse(item.delivery, item.caller, self._clock())
         except (Refused, KmsError) as error:

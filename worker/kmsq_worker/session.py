@@ -31,6 +31,7 @@ from kmsq_worker.store.chains import Committer
 from kmsq_worker.store.changes import Changes
 from kmsq_worker.store.connection import connected, pooled
 from kmsq_worker.store.reader import Reader
+from kmsq_worker.suspects import Suspects, released
 from kmsq_worker.telemetry import LOGGER, Telemetry
 from kmsq_worker.turn import TurnLoop
 
@@ -83,7 +84,8 @@ async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
         )
         lanes = {queue: await stack.enter_async_context(_lane(worker, queue, custody)) for queue in inboxes}
         broker = await stack.enter_async_context(amqp.connected(worker.settings.amqp_url, worker.name, inboxes))
-        shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker))
+        suspects = await stack.enter_async_context(released(Suspects(marks=reader, custody=custody)))
+        shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker), suspects)
         loops = [shared.loop(queue, inbox, lanes[queue]) for queue, inbox in inboxes.items()]
         await _run(worker, stop, broker=broker, loops=loops, reader=reader, inboxes=inboxes)
 
@@ -195,6 +197,7 @@ class _Shared:
     keyring: Keyring
     reader: Reader
     outbox: Outbox
+    suspects: Suspects
 
     def loop(self, queue: Queue, inbox: Inbox, lane: _Lane) -> Loop:
         """Build the lane of a queue."""
@@ -208,6 +211,7 @@ class _Shared:
                 revisions=worker.revisions,
                 administrators=frozenset(map(self.custody.account.user_arn, settings.administrators)),
                 outbox=self.outbox,
+                suspects=self.suspects,
                 clock=worker.clock,
                 telemetry=worker.telemetry,
                 reached=worker.reached,
@@ -220,6 +224,7 @@ class _Shared:
             reader=self.reader,
             committer=lane.committer,
             outbox=self.outbox,
+            suspects=self.suspects,
             clock=worker.clock,
             telemetry=worker.telemetry,
             turn_max=settings.turn_max,

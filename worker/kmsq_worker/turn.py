@@ -29,6 +29,7 @@ from kmsq_worker.operations import TURN_OPERATIONS
 from kmsq_worker.outbox import Lost, Outbox
 from kmsq_worker.store.chains import Committer
 from kmsq_worker.store.reader import Reader
+from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.view import View
 
@@ -46,6 +47,7 @@ class TurnLoop:
         reader: Reader,
         committer: Committer,
         outbox: Outbox,
+        suspects: Suspects,
         clock: Clock,
         telemetry: Telemetry,
         turn_max: int,
@@ -58,6 +60,7 @@ class TurnLoop:
         self._reader = reader
         self._committer = committer
         self._outbox = outbox
+        self._suspects = suspects
         self._clock = clock
         self._telemetry = telemetry
         self._turn_max = turn_max
@@ -79,13 +82,14 @@ class TurnLoop:
             turn = Turn(self._number, [Item(delivery) for delivery in deliveries])
             for item in turn.items:
                 self._telemetry.waited(self._lane, item.delivery.arrived)
-                self._decode(item)  # (1)
+                await self._decode(item)  # (1)
             turn.epoch = await self._execute(turn.items)  # (2)-(5)
             await decided.put(turn)
         await decided.put(None)
 
-    def _decode(self, item: Item) -> None:
+    async def _decode(self, item: Item) -> None:
         try:
+            await self._suspects.admit(item.delivery)
             item.caller = identify(item.delivery)
             item.parsed = parse(item.delivery, item.caller, self._clock())
             item.wanted = TURN_OPERATIONS[item.caller.operation].wants(self._custody.account, item.parsed.request)
@@ -156,6 +160,8 @@ class TurnLoop:
         if lost:
             await self._record_lost(turn, lost)
         await self._outbox.acknowledge(turn.items)  # (8)
+        for item in turn.items:
+            await self._suspects.release(item.delivery)
 
     async def _record_lost(self, turn: Turn, lost: Sequence[Lost]) -> None:
         records = [lost_record(one.item, one.why, {"epoch": turn.epoch, "turn": turn.number}) for one in lost]

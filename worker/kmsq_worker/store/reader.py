@@ -102,6 +102,16 @@ class Reader:
             )
         return [MaterialRow(**row) for row in rows]
 
+    async def mark_suspect(self, digest: bytes) -> int:
+        """Mark a request that is about to run alone; return how many marks it has."""
+        with translated():
+            return int(await self._pool.fetchval("SELECT kmsq.mark_suspect($1)", digest))
+
+    async def clear_suspects(self, digests: Collection[bytes]) -> None:
+        """Take marks back."""
+        with translated():
+            await self._pool.execute("SELECT kmsq.clear_suspects($1)", list(digests))
+
     async def _aliases(self, names: Collection[str]) -> Sequence[asyncpg.Record]:
         if not names:
             return []
