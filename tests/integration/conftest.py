@@ -1,10 +1,18 @@
-"""Marks every test of this folder as one that starts services."""
+"""Marks every test of this folder as one that starts services, and shares two stacks among them."""
 
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from integration import evidence, raw
+from integration.raw import Producer
+from kmsq_schemas.operations import Operation
+from services.stack import PrivateStack, private_stack
+
 FOLDER = Path(__file__).parent
+ENCRYPTING = (Operation.ENCRYPT, Operation.GENERATE_DATA_KEY, Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -12,3 +20,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(FOLDER):
             item.add_marker("integration")
+
+
+@pytest.fixture(scope="session")
+def principals(stack: PrivateStack) -> dict[str, str]:
+    """Return the AMQP URLs of principals by name: `admin` and `carol` may send everything, others less."""
+    allowed = {"carol": tuple(Operation), "enc": ENCRYPTING, "dec": (Operation.DECRYPT,)}
+    with ThreadPoolExecutor() as pool:
+        urls = dict(zip(allowed, pool.map(stack.add_producer, allowed, allowed.values()), strict=True))
+    return {"admin": stack.administrator_url, **urls}
+
+
+@pytest.fixture
+async def admin(stack: PrivateStack) -> AsyncGenerator[Producer]:
+    """Return the account's administrator, connected to the shared stack."""
+    async with raw.connected(stack.administrator_url) as producer:
+        yield producer
+
+
+@pytest.fixture
+async def carol(principals: dict[str, str]) -> AsyncGenerator[Producer]:
+    """Return a principal whom the broker lets send everything, and no policy allows anything."""
+    async with raw.connected(principals["carol"]) as producer:
+        yield producer
+
+
+@pytest.fixture(scope="session")
+def bare_stack(services_folder: Path) -> Iterator[PrivateStack]:
+    """Return a second stack, without workers: tests run their own, stop and break what they like, and mend it."""
+    mine = private_stack(services_folder / "bare")
+    try:
+        mine.up(workers=0)
+        yield mine
+    finally:
+        mine.down()
+
+
+@pytest.fixture
+async def lone(bare_stack: PrivateStack) -> PrivateStack:
+    """Return the second stack with empty queues."""
+    await evidence.purge_queues(bare_stack)
+    return bare_stack
+
+
+@pytest.fixture
+async def boss(lone: PrivateStack) -> AsyncGenerator[Producer]:
+    """Return the account's administrator, connected to the second stack."""
+    async with raw.connected(lone.administrator_url) as producer:
+        yield producer

@@ -23,6 +23,7 @@ from services.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent  # of the virtual environment: kmsq-worker, dbmate
+WORKER_COMMAND = (PROGRAMS / "kmsq-worker", "run")
 
 ACCOUNT = "000000000000"
 REGION = "local"
@@ -108,9 +109,11 @@ class Stack(Generic[B, D]):
         worker.start()
         return worker
 
-    def new_worker(self, *, environment: Mapping[str, str] | None = None) -> Worker:
-        """Return one more worker, not started; `down` stops it, too."""
-        return self._worker(f"worker-{len(self.workers) + 1}", environment or {})
+    def new_worker(
+        self, *, environment: Mapping[str, str] | None = None, command: Sequence[str | Path] = WORKER_COMMAND
+    ) -> Worker:
+        """Return one more worker, not started, run by another command if wanted; `down` stops it, too."""
+        return self._worker(f"worker-{len(self.workers) + 1}", environment or {}, command)
 
     def add_producer(self, name: str, operations: Sequence[str]) -> str:
         """Add a principal that the broker lets send `operations`, and return its AMQP URL. Idempotent."""
@@ -175,7 +178,9 @@ class Stack(Generic[B, D]):
     def _admit(self, user: str, *arguments: str) -> str:
         return self.broker.admit(user, self.kmsq_worker("topology", "permissions", *arguments).splitlines())
 
-    def _worker(self, name: str, environment: Mapping[str, str]) -> Worker:
+    def _worker(
+        self, name: str, environment: Mapping[str, str], command: Sequence[str | Path] = WORKER_COMMAND
+    ) -> Worker:
         own = {
             **self._environment(),
             "KMSQ_AMQP_URL": self.worker_url,
@@ -183,7 +188,7 @@ class Stack(Generic[B, D]):
             "KMSQ_CHANGES_DATABASE_URL": self.database_url(CHANGE),
             "KMSQ_HEALTH_PORT": str(self._settings.port(f"health_port {name}")),
         }
-        worker = Worker(name, self.folder, command=PROGRAMS / "kmsq-worker", environment={**own, **environment})
+        worker = Worker(name, self.folder, command=command, environment={**own, **environment})
         self.workers.append(worker)
         return worker
 

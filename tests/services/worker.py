@@ -2,7 +2,7 @@
 
 import http.client
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from services.daemon import Daemon
@@ -16,7 +16,9 @@ DRAIN_SECONDS = 60
 class Worker(Node):
     """A worker process: start, drain (SIGTERM), crash, hang; its log is at `log`."""
 
-    def __init__(self, name: str, folder: Path, *, command: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, *, command: Sequence[str | Path], environment: Mapping[str, str]
+    ) -> None:
         self.name = name
         self.health_port = int(environment["KMSQ_HEALTH_PORT"])
         self.daemon = Daemon(name, folder)
@@ -46,7 +48,7 @@ class Worker(Node):
     def spawn(self) -> None:
         """Start the process without waiting. Idempotent."""
         if not self.is_running:
-            self.daemon.spawn([self._command, "run"], env=self._environment, cwd=self.log.parent)
+            self.daemon.spawn(self._command, env=self._environment, cwd=self.log.parent)
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until /readyz says yes. Raises `ServiceError` when the process ends or `seconds` have passed."""

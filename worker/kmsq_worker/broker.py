@@ -8,15 +8,17 @@ and the next one starts afresh.
 
 import asyncio
 import hashlib
+import struct
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
 
 import aio_pika
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage, FieldTable
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
+from pamqp.base import BasicProperties
 from pamqp.commands import Basic
 from yarl import URL
 
@@ -34,6 +36,7 @@ CLOSE_TIMEOUT_SECONDS = 2  # for a polite goodbye; a frozen broker must not hold
 CONFIRM_TIMEOUT_SECONDS = 600  # through a memory alarm, but well before the broker's consumer timeout of 30 minutes
 PREFETCH = 1_000  # per queue; aiormq scans all outstanding confirms on a multiple ack: not much more
 
+_READ_STRICTLY = BasicProperties.unmarshal
 _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 
 
@@ -44,6 +47,26 @@ def translated() -> Generator[None]:
         yield
     except _FAILURES as error:
         raise Unavailable(type(error).__name__) from error
+
+
+def survive_unreadable_properties() -> None:
+    """
+    Leave out, process-wide, the properties of a message from the first one on that pamqp cannot decode.
+
+    RabbitMQ passes on timestamps after the year 9999, header names that are no UTF-8 and tables of any depth. pamqp
+    raises on them, and that ends the connection: of every worker in turn, as often as the message comes back. Here
+    nothing dangerous is lost with them: `user_id` follows all properties that matter, so that a request which lacks
+    one of those lacks its sender, too, and is refused.
+    """
+    read = BasicProperties.unmarshal
+    if read is not _READ_STRICTLY:
+        return
+
+    def read_what_is_readable(properties: BasicProperties, flags: int, data: bytes) -> None:
+        with suppress(ValueError, OverflowError, RecursionError, LookupError, struct.error):
+            read(properties, flags, data)
+
+    BasicProperties.unmarshal = read_what_is_readable  # type: ignore[method-assign, assignment]
 
 
 class Broker:
@@ -154,6 +177,7 @@ async def connected(url: str, name: str, inboxes: Mapping[Queue, Inbox]) -> Asyn
 
     Raises `Unavailable`.
     """
+    survive_unreadable_properties()
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     async with (
         _connection(url, f"{name} replies", lost) as replies,
