@@ -1,0 +1,83 @@
+"""The command's root: global options and the groups below it."""
+
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import click
+from click.exceptions import Exit
+from typing_extensions import override
+
+from kmsq.cli.aliases import alias
+from kmsq.cli.data import decrypt, encrypt, random, reencrypt
+from kmsq.cli.data_key import data_key
+from kmsq.cli.doctor import doctor
+from kmsq.cli.keys import key
+from kmsq.cli.policies import policy
+from kmsq.cli.schemas import schemas
+from kmsq.cli.session import LOCAL_ERROR, Output, Session, Settings, connect
+from kmsq.client import TIMEOUT_SECONDS, WORKER_USER
+
+
+class Root(click.Group):
+    """Usage errors exit with 1, like every error that arises here; click's 2 is for what the service answered."""
+
+    @override
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            error.show()
+            raise Exit(LOCAL_ERROR) from error
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            error.show()
+            raise Exit(LOCAL_ERROR) from error
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--amqp-url",
+    envvar="KMSQ_AMQP_URL",
+    metavar="URL",
+    help="amqp://user:password@host:5672/ or amqps://…; the user is the principal. Better set KMSQ_AMQP_URL: "
+    "arguments are visible in `ps`.",
+)
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT_SECONDS, help="Seconds for each request.")
+@click.option(
+    "--output",
+    type=click.Choice([kind.value for kind in Output]),
+    default=None,
+    show_default="table on a terminal, json elsewhere",
+    help="How results are printed.",
+)
+@click.option("--worker-user", envvar="KMSQ_WORKER_USER", default=WORKER_USER, help="Whose replies to believe.")
+@click.version_option(version("kmsq"), prog_name="kmsq")
+@click.pass_context
+def root(context: click.Context, *, amqp_url: str | None, timeout: float, output: str | None, worker_user: str) -> None:
+    r"""
+    Manage and use the keys of a kmsq, through its message broker.
+
+    \b
+    Examples:
+      export KMSQ_AMQP_URL=amqp://alice:…@localhost:5672/
+      kmsq doctor                                          is everything there?
+      kmsq key create --alias alias/orders                 make a key
+      kmsq encrypt alias/orders --context order=17 < in > sealed
+      kmsq decrypt --context order=17 < sealed
+      kmsq key list --output json | jq .
+
+    Exit codes: 0 done, 1 an error on this side, 2 an error that the service answered.
+    """
+    kind = Output(output) if output else (Output.TABLE if sys.stdout.isatty() else Output.JSON)
+    settings = Settings(amqp_url=amqp_url, timeout_seconds=timeout, worker_user=worker_user, output=kind)
+    # Tests hand in another way to connect.
+    context.obj = Session(settings, connect=context.obj or connect)
+
+
+for command in (key, alias, policy, encrypt, decrypt, reencrypt, data_key, random, schemas, doctor):
+    root.add_command(command)
