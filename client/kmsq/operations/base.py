@@ -9,6 +9,7 @@ from kmsq.errors import ClientClosed, InvalidReply, InvalidRequest
 from kmsq.transport import Transport
 from kmsq_schemas.constraints import explain
 from kmsq_schemas.models import Reply, Request
+from kmsq_schemas.models.base import wire_name
 from kmsq_schemas.operations import SPECS, Operation
 
 R = TypeVar("R", bound=Reply)
@@ -21,8 +22,9 @@ def make_request(operation: Operation, arguments: Mapping[str, object]) -> Reque
     Raises `InvalidRequest`, whose text never holds a value of the arguments.
     """
     model = SPECS[operation].request
+    given = {wire_name(name): _plain(value) for name, value in arguments.items() if value is not None}
     try:
-        return model(**{name: _plain(value) for name, value in arguments.items() if value is not None})
+        return model.model_validate(given)  # by wire names, because `explain` knows those
     except ValidationError as error:
         message = f"{operation.value}: {explain(error, model)}"
     # Raised outside the handler: the validation error carries the arguments, plaintexts included.

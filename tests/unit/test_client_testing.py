@@ -1,0 +1,207 @@
+"""The fake that producers test with behaves as the service does, where it matters to them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kmsq import Client
+from kmsq.errors import (
+    AccessDeniedException,
+    AlreadyExistsException,
+    DeadlineExceeded,
+    DisabledException,
+    DryRunOperationException,
+    IncorrectKeyException,
+    InvalidAliasNameException,
+    InvalidArnException,
+    InvalidCiphertextException,
+    InvalidKeyUsageException,
+    InvalidMarkerException,
+    KMSInvalidStateException,
+    MalformedPolicyDocumentException,
+    NotFoundException,
+    ThrottlingException,
+    UnsupportedOperationException,
+    ValidationException,
+)
+from kmsq.testing import FakeKms
+from kmsq.testing.handlers import HANDLERS
+from kmsq_schemas.models import DecryptRequest, KeyMetadata
+from kmsq_schemas.operations import SPECS, Operation
+
+
+@pytest.fixture
+def kms() -> FakeKms:
+    return FakeKms()
+
+
+@pytest.fixture
+async def client(kms: FakeKms) -> AsyncIterator[Client]:
+    async with kms.client("alice") as entered:
+        yield entered
+
+
+@pytest.fixture
+async def key(client: Client) -> KeyMetadata:
+    return (await client.create_key(description="orders")).key_metadata
+
+
+def test_every_operation_is_there() -> None:
+    assert set(HANDLERS) == set(SPECS)
+
+
+async def test_what_was_encrypted_opens_with_its_context_only(client: Client, key: KeyMetadata) -> None:
+    sealed = await client.encrypt(key.key_id, b"secret", encryption_context={"a": "1", "b": "2"})
+    opened = await client.decrypt(sealed.ciphertext_blob, encryption_context={"b": "2", "a": "1"})
+    assert opened.plaintext == b"secret"
+    assert opened.key_id == key.arn
+    for context in (None, {"a": "1"}, {"a": "1", "b": "3"}):
+        with pytest.raises(InvalidCiphertextException):
+            await client.decrypt(sealed.ciphertext_blob, encryption_context=context)
+
+
+async def test_every_flipped_byte_fails(client: Client, key: KeyMetadata) -> None:
+    blob = (await client.encrypt(key.key_id, b"x")).ciphertext_blob
+    for place in range(len(blob)):
+        damaged = blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :]
+        with pytest.raises(InvalidCiphertextException):
+            await client.decrypt(damaged)
+    with pytest.raises(InvalidCiphertextException):
+        await client.decrypt(b"x")
+
+
+async def test_a_key_has_four_names(client: Client, key: KeyMetadata) -> None:
+    await client.create_alias("alias/orders", key.key_id)
+    alias = (await client.list_aliases(key_id=key.arn)).aliases[0]
+    for name in (key.key_id, key.arn, "alias/orders", alias.alias_arn):
+        assert (await client.describe_key(name)).key_metadata == key
+    with pytest.raises(NotFoundException):
+        await client.disable_key("alias/orders")
+    for unknown in ("alias/none", "11111111-1111-1111-1111-111111111111", "what"):
+        with pytest.raises(NotFoundException):
+            await client.describe_key(unknown)
+    with pytest.raises(InvalidArnException):
+        await client.describe_key("arn:aws:kms:eu:1:key/x")
+
+
+async def test_aliases_move_and_go(client: Client, key: KeyMetadata) -> None:
+    other = (await client.create_key()).key_metadata
+    await client.create_alias("alias/a", key.key_id)
+    with pytest.raises(AlreadyExistsException):
+        await client.create_alias("alias/a", other.key_id)
+    with pytest.raises(InvalidAliasNameException):
+        await client.create_alias("alias/aws/a", other.key_id)
+    await client.update_alias("alias/a", other.key_id)
+    assert (await client.encrypt("alias/a", b"x")).key_id == other.arn
+    await client.delete_alias("alias/a")
+    with pytest.raises(NotFoundException):
+        await client.delete_alias("alias/a")
+
+
+async def test_states_allow_what_they_allow(client: Client, key: KeyMetadata) -> None:
+    blob = (await client.encrypt(key.key_id, b"x")).ciphertext_blob
+    await client.disable_key(key.key_id)
+    with pytest.raises(DisabledException):
+        await client.encrypt(key.key_id, b"x")
+    with pytest.raises(DisabledException):
+        await client.rotate_key_on_demand(key.key_id)
+    scheduled = await client.schedule_key_deletion(key.key_id, pending_window_in_days=7)
+    assert scheduled.key_state == "PendingDeletion"
+    with pytest.raises(KMSInvalidStateException):
+        await client.decrypt(blob)
+    with pytest.raises(KMSInvalidStateException):
+        await client.enable_key(key.key_id)
+    with pytest.raises(KMSInvalidStateException):
+        await client.update_key_description(key.key_id, "no")
+    await client.cancel_key_deletion(key.key_id)
+    with pytest.raises(KMSInvalidStateException):
+        await client.cancel_key_deletion(key.key_id)
+    await client.enable_key(key.key_id)
+    await client.update_key_description(key.key_id, "new")
+    assert (await client.describe_key(key.key_id)).key_metadata.description == "new"
+    assert (await client.decrypt(blob)).plaintext == b"x"
+
+
+async def test_rotation_keeps_old_ciphertexts_readable(client: Client, key: KeyMetadata) -> None:
+    old = await client.encrypt(key.key_id, b"x")
+    await client.rotate_key_on_demand(key.key_id)
+    new = await client.encrypt(key.key_id, b"x")
+    materials = {(await client.decrypt(sealed.ciphertext_blob)).key_material_id for sealed in (old, new)}
+    assert len(materials) == 2
+    assert len((await client.list_key_rotations(key.key_id)).rotations) == 1
+    everything = await client.list_key_rotations(key.key_id, include_key_material="ALL_KEY_MATERIAL")
+    assert [entry.key_material_state for entry in everything.rotations] == ["NON_CURRENT", "CURRENT"]
+
+
+async def test_data_keys_come_back(client: Client, key: KeyMetadata) -> None:
+    made = await client.generate_data_key(key.key_id, key_spec="AES_256", encryption_context={"a": "b"})
+    assert len(made.plaintext) == 32
+    assert (await client.decrypt(made.ciphertext_blob, encryption_context={"a": "b"})).plaintext == made.plaintext
+    later = await client.generate_data_key_without_plaintext(key.key_id, number_of_bytes=7)
+    assert len((await client.decrypt(later.ciphertext_blob)).plaintext) == 7
+    assert len((await client.generate_random(5)).plaintext) == 5
+
+
+async def test_re_encrypt_moves_between_keys_and_contexts(client: Client, key: KeyMetadata) -> None:
+    other = (await client.create_key()).key_metadata
+    sealed = await client.encrypt(key.key_id, b"x", encryption_context={"a": "1"})
+    moved = await client.re_encrypt(
+        sealed.ciphertext_blob,
+        other.key_id,
+        source_encryption_context={"a": "1"},
+        destination_encryption_context={"a": "2"},
+    )
+    assert (moved.source_key_id, moved.key_id) == (key.arn, other.arn)
+    assert (await client.decrypt(moved.ciphertext_blob, encryption_context={"a": "2"})).plaintext == b"x"
+    with pytest.raises(IncorrectKeyException):
+        await client.decrypt(moved.ciphertext_blob, encryption_context={"a": "2"}, key_id=key.key_id)
+
+
+async def test_policies_are_stored(client: Client, key: KeyMetadata) -> None:
+    policy = '{"Version": "2012-10-17", "Statement": []}'
+    await client.put_key_policy(key.key_id, policy, policy_name="default")
+    assert (await client.get_key_policy(key.key_id)).policy == policy
+    await client.put_account_policy(policy)
+    assert (await client.get_account_policy()).policy == policy
+    for broken in ("{", "[]", "{}"):
+        with pytest.raises(MalformedPolicyDocumentException):
+            await client.put_account_policy(broken)
+    with pytest.raises(NotFoundException):
+        await client.get_key_policy(key.key_id, policy_name="other")
+
+
+async def test_what_the_fake_cannot_do_it_refuses(client: Client, key: KeyMetadata) -> None:
+    with pytest.raises(UnsupportedOperationException):
+        await client.create_key(key_spec="RSA_2048", key_usage="SIGN_VERIFY")
+    with pytest.raises(UnsupportedOperationException):
+        await client.create_key(origin="EXTERNAL")
+    with pytest.raises(InvalidKeyUsageException):
+        await client.encrypt(key.key_id, b"x", encryption_algorithm="RSAES_OAEP_SHA_1")
+    with pytest.raises(DryRunOperationException):
+        await client.encrypt(key.key_id, b"x", dry_run=True)
+    with pytest.raises(InvalidMarkerException):
+        await client.list_keys(marker="what")
+    with pytest.raises(ValidationException):
+        await client.call(Operation.ENCRYPT, DecryptRequest(ciphertext_blob=b"x"))
+
+
+async def test_denials_are_per_principal_and_operation(kms: FakeKms, client: Client, key: KeyMetadata) -> None:
+    kms.deny("alice", "Decrypt")
+    sealed = await client.encrypt(key.key_id, b"x")
+    with pytest.raises(AccessDeniedException, match="user/alice is not authorized to perform: kms:Decrypt"):
+        await client.decrypt(sealed.ciphertext_blob)
+    async with kms.client("bob") as bob:
+        assert (await bob.decrypt(sealed.ciphertext_blob)).plaintext == b"x"
+    kms.allow("alice", Operation.DECRYPT)
+    await client.decrypt(sealed.ciphertext_blob)
+
+
+async def test_failures_come_in_the_order_given_and_then_end(kms: FakeKms, client: Client) -> None:
+    kms.fail_next("GenerateRandom", ThrottlingException("slow"))
+    kms.fail_next(Operation.GENERATE_RANDOM, DeadlineExceeded("nobody"))
+    with pytest.raises(ThrottlingException):
+        await client.generate_random(1)
+    with pytest.raises(DeadlineExceeded):
+        await client.generate_random(1)
+    await client.generate_random(1)
+    assert kms.calls[Operation.GENERATE_RANDOM] == 3
