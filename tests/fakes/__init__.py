@@ -1,0 +1,1 @@
+"""Stand-ins for the broker and the database, for tests that need neither."""

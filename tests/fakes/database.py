@@ -1,0 +1,222 @@
+"""A database in memory: what the worker's store would read and write, row by row, without its locks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from kmsq_schemas.models.enums import KeySpec, KeyState, KeyUsage, Origin
+from kmsq_worker import envelope
+from kmsq_worker.arn import Account
+from kmsq_worker.custody import (
+    ACCOUNT_POLICY_SUBJECT,
+    AnyRow,
+    Custody,
+    alias_subject,
+    authenticate,
+    key_subject,
+)
+from kmsq_worker.policy.defaults import default_key_policy, initial_account_policy
+from kmsq_worker.rootkey.memory import MemoryRootKey
+from kmsq_worker.secret import Secret
+from kmsq_worker.store.reader import Loaded, Reader
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
+from kmsq_worker.wrapping import Binding, DomainKey
+
+ACCOUNT = Account(region="local", account_id="000000000000")
+MOMENT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)  # deliveries.NOW
+
+
+@dataclass
+class Tables:
+    """Everything that a change alters."""
+
+    account_policy: AccountPolicyRow
+    keys: dict[str, KeyRow] = field(default_factory=dict)
+    aliases: dict[str, AliasRow] = field(default_factory=dict)
+    materials: dict[tuple[str, int], MaterialRow] = field(default_factory=dict)
+    change_log: list[tuple[int, str]] = field(default_factory=list)
+    claims: dict[tuple[str, UUID], dict[str, Any]] = field(default_factory=dict)
+
+    def copy(self) -> "Tables":
+        """Return tables that can be altered without altering these."""
+        return Tables(
+            self.account_policy,
+            dict(self.keys),
+            dict(self.aliases),
+            dict(self.materials),
+            list(self.change_log),
+            {pair: dict(claim) for pair, claim in self.claims.items()},
+        )
+
+
+class CountingCustody(Custody):
+    """Custody that counts what it unwraps."""
+
+    unwrapped = 0
+
+    def unwrap(self, material: MaterialRow, row: KeyRow) -> Secret:
+        """Count, and unwrap."""
+        self.unwrapped += 1
+        return super().unwrap(material, row)
+
+
+class Database:
+    """Tables, and the keys that vouch for their rows. `administrators` may manage the account."""
+
+    def __init__(self, administrators: Sequence[str] = ("alice",)) -> None:
+        self.root_key = MemoryRootKey(Secret.random(32))
+        self.domain_keys: list[DomainKeyRow] = []
+        self.domain_key = self.add_domain_key()
+        policy = initial_account_policy(map(ACCOUNT.user_arn, administrators))
+        self.tables = Tables(self.signed(AccountPolicyRow(policy=policy, revision=0)))
+        self.reader = FakeReader(self)
+
+    @property
+    def epoch(self) -> int:
+        """The account's epoch."""
+        return max((epoch for epoch, _ in self.tables.change_log), default=0)
+
+    async def custody(self) -> CountingCustody:
+        """Return an unlocked custody."""
+        custody = CountingCustody(account=ACCOUNT, root_key=self.root_key, load=self.reader.domain_keys)
+        await custody.unlock()
+        return custody
+
+    def signed(self, row: AnyRow) -> AnyRow:
+        """Return the row with its MAC under the first domain key."""
+        return authenticate(self.domain_key, row)
+
+    def add_domain_key(self, root_key: MemoryRootKey | None = None) -> DomainKey:
+        """Make a further domain key, under this database's root key or another."""
+        key = DomainKey.generate()
+        wrapping = root_key or self.root_key
+        row = DomainKeyRow(
+            domain_key_id=key.id, root_key_id=wrapping.id, wrapped=wrapping.wrap(key.key, key.id), created_at=MOMENT
+        )
+        self.domain_keys.append(row)
+        return key
+
+    def add_key(self, *, creator: str = "alice", **columns: Any) -> KeyRow:
+        """Insert a key with its first material, as CreateKey does: without an epoch."""
+        row = KeyRow(
+            **{
+                "key_id": str(uuid4()),
+                "key_spec": KeySpec.SYMMETRIC_DEFAULT,
+                "key_usage": KeyUsage.ENCRYPT_DECRYPT,
+                "origin": Origin.AWS_KMS,
+                "key_state": KeyState.ENABLED,
+                "description": "",
+                "policy": default_key_policy(ACCOUNT.user_arn(creator), ()),
+                "creation_date": MOMENT,
+                "current_material": 1,
+                "revision": self.epoch,
+                **columns,
+            }
+        )
+        self.tables.keys[row.key_id] = row = self.signed(row)
+        for number in range(1, row.current_material + 1):
+            self.add_material(row, number)
+        return row
+
+    def add_material(self, row: KeyRow, number: int) -> MaterialRow:
+        """Insert fresh material of a key."""
+        secret = Secret.random(envelope.MATERIAL_BYTES)
+        binding = Binding(row.key_id, number, row.key_spec, row.origin, "key-material")
+        material = MaterialRow(
+            key_id=row.key_id,
+            material_number=number,
+            material_id=envelope.material_id(secret, row.key_id),
+            wrapped=self.domain_key.wrap(secret, binding),
+            created_at=MOMENT,
+        )
+        self.tables.materials[row.key_id, number] = material
+        return material
+
+    def add_alias(self, name: str, key_id: str) -> AliasRow:
+        """Insert an alias, at a new epoch."""
+        row = AliasRow(
+            alias_name=name,
+            key_id=key_id,
+            creation_date=MOMENT,
+            last_updated_date=MOMENT,
+            revision=self.note_change(alias_subject(name)),
+        )
+        self.tables.aliases[name] = row = self.signed(row)
+        return row
+
+    def change_key(self, key_id: str, **columns: Any) -> KeyRow:
+        """Change a key as the service would, at a new epoch."""
+        epoch = self.note_change(key_subject(key_id))
+        row = self.signed(replace(self.tables.keys[key_id], **columns, revision=epoch))
+        self.tables.keys[key_id] = row
+        return row
+
+    def rotate_key(self, key_id: str) -> KeyRow:
+        """Give a key new material, at a new epoch."""
+        number = self.tables.keys[key_id].current_material + 1
+        self.add_material(self.tables.keys[key_id], number)
+        return self.change_key(key_id, current_material=number)
+
+    def change_account_policy(self, policy: str) -> None:
+        """Put another account policy, at a new epoch."""
+        epoch = self.note_change(ACCOUNT_POLICY_SUBJECT)
+        self.tables.account_policy = self.signed(AccountPolicyRow(policy=policy, revision=epoch))
+
+    def note_change(self, subject: str) -> int:
+        """Raise the epoch for a change of `subject`."""
+        epoch = self.epoch + 1
+        self.tables.change_log.append((epoch, subject))
+        return epoch
+
+    def changed_since(self, epoch: int) -> Sequence[str]:
+        """Return the subjects that changed beyond `epoch`."""
+        return sorted({subject for number, subject in self.tables.change_log if number > epoch})
+
+
+class FakeReader(Reader):
+    """Reads from the tables; counts what it is asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.loads: list[tuple[Collection[str], Collection[str], Collection[tuple[str, int]]]] = []
+
+    async def epoch(self) -> int:
+        """Return the account's epoch."""
+        return self._database.epoch
+
+    async def load(
+        self, aliases: Collection[str], key_ids: Collection[str], materials: Collection[tuple[str, int]]
+    ) -> Loaded:
+        """Load as the real one does: aliases with their keys, keys with their current material."""
+        self.loads.append((aliases, key_ids, materials))
+        if any(number >= 2**31 for _, number in materials):
+            message = "the driver refuses numbers that the column cannot hold"
+            raise AssertionError(message)
+        tables = self._database.tables
+        alias_rows = [tables.aliases[name] for name in aliases if name in tables.aliases]
+        wanted = {*key_ids, *(row.key_id for row in alias_rows)}
+        key_rows = [tables.keys[key_id] for key_id in wanted if key_id in tables.keys]
+        numbers = {*materials, *((row.key_id, row.current_material) for row in key_rows)}
+        material_rows = [tables.materials[pair] for pair in numbers if pair in tables.materials]
+        return Loaded(self._database.epoch, tables.account_policy, alias_rows, key_rows, material_rows)
+
+    async def domain_keys(self, domain_key_ids: Collection[UUID] | None = None) -> Sequence[DomainKeyRow]:
+        """Return domain keys, oldest first."""
+        rows = self._database.domain_keys
+        return [row for row in rows if domain_key_ids is None or row.domain_key_id in domain_key_ids]
+
+    async def list_keys(self, after: str, limit: int) -> Sequence[str]:
+        """Return key ids in order."""
+        return sorted(key_id for key_id in self._database.tables.keys if key_id > after)[:limit]
+
+    async def list_aliases(self, key_id: str | None, after: str, limit: int) -> Sequence[AliasRow]:
+        """Return aliases by name."""
+        rows = sorted(self._database.tables.aliases.values(), key=lambda row: row.alias_name)
+        return [row for row in rows if row.alias_name > after and key_id in (None, row.key_id)][:limit]
+
+    async def list_materials(self, key_id: str, after: int, limit: int) -> Sequence[MaterialRow]:
+        """Return materials by number."""
+        rows = sorted(self._database.tables.materials.values(), key=lambda row: row.material_number)
+        return [row for row in rows if row.key_id == key_id and row.material_number > after][:limit]
