@@ -79,7 +79,7 @@ def _body(stack: PrivateStack) -> str:
     key = json.loads(
         stack.run("kmsq", "--output", "json", "key", "create", environment={"KMSQ_AMQP_URL": stack.administrator_url})
     )
-    key_id = key["KeyMetadata"]["KeyId"]
+    key_id = key["KeyId"]
     return json.dumps({"KeyId": key_id, "Plaintext": b64encode(bytes(256)).decode()})
 
 

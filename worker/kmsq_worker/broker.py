@@ -78,6 +78,7 @@ class Broker:
         self._consuming: dict[Queue, Channel] = {}
         self._consumer_tags: dict[Queue, str] = {}
         self._unsettled: dict[Queue, Unsettled] = {}
+        self._acknowledging = asyncio.Lock()
         self._lost = lost
 
     async def wait_lost(self) -> None:
@@ -135,11 +136,17 @@ class Broker:
         tags: dict[Queue, list[int]] = {}
         for delivery in deliveries:
             tags.setdefault(delivery.queue, []).append(delivery.tag)
+        # One at a time: putting a frame may have to wait, and a frame for many tags that overtook one for fewer would
+        # leave that one with nothing to acknowledge, which closes the channel (406).
         with translated():
-            for queue, settled in tags.items():
-                channel = self._consuming[queue]
-                for ack in self._unsettled[queue].settle(settled):
-                    await channel.basic_ack(ack.tag, multiple=ack.multiple, wait=False)
+            async with self._acknowledging:
+                await self._settle(tags)
+
+    async def _settle(self, tags: Mapping[Queue, Sequence[int]]) -> None:
+        for queue, settled in tags.items():
+            channel = self._consuming[queue]
+            for ack in self._unsettled[queue].settle(settled):
+                await channel.basic_ack(ack.tag, multiple=ack.multiple, wait=False)
 
     async def _publish(self, reply: OutgoingReply) -> Fate:
         headers: FieldTable = {HEADER_VERSION: PROTOCOL_VERSION, HEADER_SERVER_TIME: reply.server_time}

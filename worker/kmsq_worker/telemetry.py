@@ -189,3 +189,4 @@ def configure_logging(level: str, stream: TextIO = sys.stderr, **constants: str)
     root.setLevel(level)
     for name in _BODY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # one line for every frame of a lost channel

@@ -69,23 +69,24 @@ class TurnLoop:
 
     async def run(self) -> None:
         """Take turns. Raises `Unavailable` (in an ExceptionGroup) when database or broker are lost."""
-        decided: asyncio.Queue[Turn | None] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._decide_turns(decided))
-            while (turn := await decided.get()) is not None:
+            deciding = group.create_task(self._decide_next())
+            while (turn := await deciding) is not None:
+                deciding = group.create_task(self._decide_next())
                 await self._commit(turn)  # (6)
                 group.create_task(self._answer(turn))  # (7)(8)
 
-    async def _decide_turns(self, decided: asyncio.Queue[Turn | None]) -> None:
-        while deliveries := await self._inbox.take(self._turn_max):
-            self._number += 1
-            turn = Turn(self._number, [Item(delivery) for delivery in deliveries])
-            for item in turn.items:
-                self._telemetry.waited(self._lane, item.delivery.arrived)
-                await self._decode(item)  # (1)
-            turn.epoch = await self._execute(turn.items)  # (2)-(5)
-            await decided.put(turn)
-        await decided.put(None)
+    async def _decide_next(self) -> Turn | None:
+        deliveries = await self._inbox.take(self._turn_max)
+        if not deliveries:
+            return None
+        self._number += 1
+        turn = Turn(self._number, [Item(delivery) for delivery in deliveries])
+        for item in turn.items:
+            self._telemetry.waited(self._lane, item.delivery.arrived)
+            await self._decode(item)  # (1)
+        turn.epoch = await self._execute(turn.items)  # (2)-(5)
+        return turn
 
     async def _decode(self, item: Item) -> None:
         try:
