@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import re
+import subprocess
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,8 @@ from aiormq.abc import DeliveredMessage
 
 from kmsq_schemas.topology import DEAD_QUEUE, QUEUES
 from services.ports import HOST
-from services.stack import DATABASE, WORKER_COMMAND, PrivateStack
+from services.postgres import binaries_folder
+from services.stack import AUDITOR, DATABASE, WORKER_COMMAND, PrivateStack
 from services.worker import Worker
 
 WAIT_SECONDS = 60
@@ -195,3 +197,36 @@ async def running(
 def counted(codes: Sequence[str]) -> dict[str, int]:
     """Count outcomes."""
     return dict(Counter(codes))
+
+
+def dumped(stack: PrivateStack, *options: str) -> str:
+    """Return kmsq's database as the SQL script that `pg_dump` makes of it."""
+    node = stack.database
+    address = ["-h", HOST, "-p", str(node.port), "-U", node.SUPERUSER]
+    done = subprocess.run(
+        [binaries_folder() / "pg_dump", *address, *options, DATABASE],
+        env={"PGPASSWORD": node.password(node.SUPERUSER)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def copy_database(stack: PrivateStack, target: str) -> None:
+    """Copy kmsq's database, which is in use, to the new database `target`."""
+    stack.database.sql(f"CREATE DATABASE {target}")
+    stack.database.sql(dumped(stack), database=target)
+
+
+def verify(stack: PrivateStack, database: str) -> dict[str, object]:
+    """Run `audit verify` as the auditor; return its report. Raises `ServiceError` unless it exits with 0."""
+    printed = stack.kmsq_worker(
+        "audit",
+        "verify",
+        "--output",
+        "json",
+        environment={"KMSQ_DATABASE_URL": stack.database.url(AUDITOR, database)},
+    )
+    report: dict[str, object] = json.loads(printed)
+    return report
