@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import aiormq
 from aiormq.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEntity
-from pamqp.commands import Basic
+from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelInvalidStateError, ChannelNotFoundEntity
 
 from kmsq.amqp.address import Address
 from kmsq.amqp.link import CONNECT_SECONDS, pin_driver_logs
@@ -30,7 +29,7 @@ STEP_SECONDS = 10.0
 class Examination:
     """What was found, as far as it went."""
 
-    broker: str = ""
+    broker: str
     """Product and version."""
     missing: list[str] = field(default_factory=list)
     """Exchanges that do not exist."""
@@ -43,26 +42,29 @@ async def examine(address: Address) -> Examination:
     """
     Look at the broker as the URL's user.
 
-    Raises `NotConnected` when that user cannot even log in.
+    Raises `NotConnected` when that user cannot even log in, or the broker stops answering.
     """
     pin_driver_logs()
-    found = Examination()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await aiormq.connect(address.url)
-    except (AMQPError, OSError, RuntimeError, ValueError) as error:
-        failure = connect_failure(error, address).error
-    else:
         try:
-            found.broker = _version(connection)
-            found.missing = await _missing(connection)
-            found.reply_queue_problem = await _reply_queue_problem(connection, address)
-            if REQUESTS_EXCHANGE not in found.missing:
-                await _permissions(connection, address.principal, found)
+            return await _look(connection, address)
         finally:
             await connection.close()
-        return found
+    except (AMQPError, OSError, RuntimeError, ValueError) as error:
+        failure = connect_failure(error, address).error
     raise failure
+
+
+async def _look(connection: AbstractConnection, address: Address) -> Examination:
+    found = Examination(_version(connection), missing=await _missing(connection))
+    found.reply_queue_problem = await _reply_queue_problem(connection, address)
+    if REQUESTS_EXCHANGE not in found.missing:
+        for operation in Operation:
+            allowed = await _may_send(connection, address.principal, operation)
+            (found.allowed if allowed else found.forbidden).append(operation)
+    return found
 
 
 def _version(connection: AbstractConnection) -> str:
@@ -103,12 +105,6 @@ async def _reply_queue_problem(connection: AbstractConnection, address: Address)
     return None
 
 
-async def _permissions(connection: AbstractConnection, principal: str, found: Examination) -> None:
-    for operation in Operation:
-        allowed = await _may_send(connection, principal, operation)
-        (found.allowed if allowed else found.forbidden).append(operation)
-
-
 async def _may_send(connection: AbstractConnection, principal: str, operation: Operation) -> bool:
     """Publish in a transaction that is rolled back: the broker checks permissions first, and delivers nothing."""
     channel = await connection.channel(publisher_confirms=False, timeout=STEP_SECONDS)
@@ -118,12 +114,15 @@ async def _may_send(connection: AbstractConnection, principal: str, operation: O
             b"",
             exchange=REQUESTS_EXCHANGE,
             routing_key=request_routing_key(principal, operation),
-            properties=Basic.Properties(user_id=principal, message_type=operation.value),
+            properties=aiormq.spec.Basic.Properties(user_id=principal, message_type=operation.value),
         )
         await channel.tx_rollback(timeout=STEP_SECONDS)
         await channel.close()
-    except ChannelAccessRefused:
-        return False
+    except (ChannelAccessRefused, ChannelInvalidStateError):
+        # When the close arrives between two calls, only the channel itself knows why.
+        closing = channel.closing
+        await asyncio.wait({closing}, timeout=STEP_SECONDS)
+        return not (closing.done() and isinstance(closing.exception(), ChannelAccessRefused))
     return True
 
 

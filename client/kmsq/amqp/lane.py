@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from aiormq import spec
 from aiormq.abc import ConfirmationFrameType, DeliveredMessage
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError
-from pamqp.commands import Basic
 
 from kmsq.amqp.pending import Pending
 from kmsq_schemas.names import REQUESTS_EXCHANGE
@@ -33,7 +33,7 @@ class Lane:
         self._trial = asyncio.Lock()
         self._slots = asyncio.Semaphore(MAX_UNCONFIRMED)
 
-    async def publish(self, pending: Pending, properties: Basic.Properties) -> Confirmation:
+    async def publish(self, pending: Pending, properties: spec.Basic.Properties) -> Confirmation:
         """
         Publish and wait for the broker's confirm; return it, or the message if the broker returned it.
 
@@ -52,7 +52,7 @@ class Lane:
     def _usable(self) -> Channel | None:
         return None if self._proven is None or self._proven.is_closed else self._proven
 
-    async def _publish_first(self, pending: Pending, properties: Basic.Properties) -> Confirmation:
+    async def _publish_first(self, pending: Pending, properties: spec.Basic.Properties) -> Confirmation:
         channel = await self._open_channel()
         try:
             confirmation = await self._publish(channel, pending, properties)
@@ -62,7 +62,7 @@ class Lane:
         self._proven = channel
         return confirmation
 
-    async def _publish(self, channel: Channel, pending: Pending, properties: Basic.Properties) -> Confirmation:
+    async def _publish(self, channel: Channel, pending: Pending, properties: spec.Basic.Properties) -> Confirmation:
         # Without `wait` it does not wait for the socket to drain, which would serialise all publishes of the channel.
         return await channel.basic_publish(
             pending.body,

@@ -10,7 +10,6 @@ from typing import cast
 import aiormq
 from aiormq.abc import AbstractConnection, DeliveredMessage
 from aiormq.channel import Channel
-from pamqp.commands import Basic
 
 from kmsq.amqp.address import Address
 from kmsq.amqp.answers import Incoming
@@ -38,7 +37,12 @@ def pin_driver_logs() -> None:
 
 
 class Link:
-    """A connection that is up: its reply queue is bound and consumed."""
+    """
+    A connection that is up: its reply queue is bound and consumed.
+
+    One connection is enough for both directions: a broker under a memory or disk alarm stops reading from it, but
+    still sends, and replies need no acknowledgement.
+    """
 
     def __init__(self, connection: AbstractConnection, principal: str, content_type: ContentType) -> None:
         self._connection = connection
@@ -76,7 +80,7 @@ class Link:
         if lane is None:
             key = request_routing_key(self._principal, pending.operation)
             lane = self._lanes[pending.operation] = Lane(key, self._open_channel)
-        properties = Basic.Properties(
+        properties = aiormq.spec.Basic.Properties(
             content_type=self._content_type.value,
             message_type=pending.operation.value,
             message_id=pending.message_id,
@@ -98,7 +102,7 @@ class Link:
 
     async def _open_channel(self, *, publisher_confirms: bool = True) -> Channel:
         number, self._next_channel = self._next_channel, self._next_channel + 1
-        if number > LAST_CHANNEL:
+        if number > min(LAST_CHANNEL, self._connection.connection_tune.channel_max or LAST_CHANNEL):
             self._abandoned.set()
         channel = await self._connection.channel(
             number,

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from aiormq.exceptions import AMQPError
-
 from kmsq.amqp.address import Address
 from kmsq.amqp.link import Link
 from kmsq.amqp.refusals import Diagnosis, connect_failure
@@ -15,6 +13,7 @@ from kmsq.errors import KmsqError, NotConnected
 
 RECONNECT_SECONDS = 0.1  # the longest first pause between attempts to connect; they double
 RECONNECT_MAX_SECONDS = 5.0
+STABLE_SECONDS = 15.0  # a connection that lasted so long was a good one; longer than an attempt to connect may take
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +61,9 @@ class Supervisor:
         """Keep a connection up until cancelled."""
         failures = 0
         while True:
+            started = asyncio.get_running_loop().time()
             try:
                 async with self._open_link() as link:
-                    failures = 0
                     await self._use(link)
                 diagnosis = Diagnosis(NotConnected(f"the connection to {self._address} was lost"), hopeless=False)
             except asyncio.CancelledError as error:
@@ -73,9 +72,11 @@ class Supervisor:
                     raise
                 # aiormq's way to say that the connection went away in the middle of something.
                 diagnosis = connect_failure(error, self._address)
-            except (AMQPError, OSError, RuntimeError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001  whatever the driver raises, the next connection may be better
                 diagnosis = connect_failure(error, self._address)
             self._note(diagnosis)
+            if asyncio.get_running_loop().time() - started > STABLE_SECONDS:
+                failures = 0
             longest = min(RECONNECT_MAX_SECONDS, RECONNECT_SECONDS * 2.0 ** min(failures, 16))
             failures += 1
             await asyncio.sleep(longest * (0.5 + self._chance() / 2))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import AMQPError, DeliveryError
+from aiormq.exceptions import DeliveryError
 
 from kmsq.amqp.address import Address
 from kmsq.amqp.answers import Doubt, Incoming, doubt, read_answer
@@ -143,7 +143,7 @@ class AmqpTransport:
             raise
         except DeliveryError:
             event = Declined()
-        except (AMQPError, OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001  whatever the driver raises, the caller must hear of it
             event = publish_failure(error, principal=self._address.principal, operation=pending.operation)
         else:
             if not isinstance(confirmation, DeliveredMessage):

@@ -1,6 +1,5 @@
 """The command's root: global options and the groups below it."""
 
-import sys
 from importlib.metadata import version
 from typing import Any
 
@@ -12,6 +11,7 @@ from kmsq.cli.aliases import alias
 from kmsq.cli.data import decrypt, encrypt, random, reencrypt
 from kmsq.cli.data_key import data_key
 from kmsq.cli.doctor import doctor
+from kmsq.cli.files import on_terminal
 from kmsq.cli.keys import key
 from kmsq.cli.policies import policy
 from kmsq.cli.schemas import schemas
@@ -73,7 +73,7 @@ def root(context: click.Context, *, amqp_url: str | None, timeout: float, output
 
     Exit codes: 0 done, 1 an error on this side, 2 an error that the service answered.
     """
-    kind = Output(output) if output else (Output.TABLE if sys.stdout.isatty() else Output.JSON)
+    kind = Output(output) if output else (Output.TABLE if on_terminal() else Output.JSON)
     settings = Settings(amqp_url=amqp_url, timeout_seconds=timeout, worker_user=worker_user, output=kind)
     # Tests hand in another way to connect.
     context.obj = Session(settings, connect=context.obj or connect)

@@ -1,11 +1,9 @@
 """`kmsq data-key`."""
 
-import sys
-
 import click
 
 from kmsq.cli.data import CONTEXT
-from kmsq.cli.files import refuse_existing, write_new_private
+from kmsq.cli.files import on_terminal, refuse_existing, write_new_private
 from kmsq.cli.output import plain, show_json
 from kmsq.cli.session import Failure, Session, pass_session
 from kmsq.client import Client
@@ -52,8 +50,11 @@ def data_key(
         raise click.UsageError("give --spec or --bytes, not both")
     if without_plaintext and (plaintext_out is not None or show_plaintext):
         raise click.UsageError("--without-plaintext leaves no plaintext to write or show")
-    if plaintext_out is None and not without_plaintext and not show_plaintext:
-        _refuse_terminal()
+    if plaintext_out is None and not without_plaintext and not show_plaintext and on_terminal():
+        raise Failure(
+            "the plaintext key would be printed on the terminal",
+            hint="Use --plaintext-out FILE, a pipe, --without-plaintext or --show-plaintext.",
+        )
     for path in filter(None, (plaintext_out, ciphertext_out)):
         refuse_existing(path)
 
@@ -63,14 +64,6 @@ def data_key(
         return await make(key_id, encryption_context=context or None, number_of_bytes=count, key_spec=kind)
 
     _deliver(session.run(task), plaintext_out=plaintext_out, ciphertext_out=ciphertext_out)
-
-
-def _refuse_terminal() -> None:
-    if sys.stdout.isatty():
-        raise Failure(
-            "the plaintext key would be printed on the terminal",
-            hint="Use --plaintext-out FILE, a pipe, --without-plaintext or --show-plaintext.",
-        )
 
 
 def _deliver(reply: Reply, *, plaintext_out: str | None, ciphertext_out: str | None) -> None:

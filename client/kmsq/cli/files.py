@@ -10,6 +10,11 @@ STANDARD = "-"
 PRIVATE = 0o600
 
 
+def on_terminal() -> bool:
+    """Whether standard output is read by a person."""
+    return sys.stdout.isatty()
+
+
 def read_bytes(path: str) -> bytes:
     """Read a file, or standard input for `-`. Raises `Failure`."""
     try:
@@ -21,7 +26,7 @@ def read_bytes(path: str) -> bytes:
 
 def refuse_terminal(path: str, what: str) -> None:
     """Raise `Failure` if `path` is `-` and standard output is a terminal, which bytes would garble."""
-    if path == STANDARD and sys.stdout.isatty():
+    if path == STANDARD and on_terminal():
         message = f"{what} would be printed on the terminal"
         raise Failure(message, hint="Use --out FILE, or a pipe.")
 
