@@ -6,7 +6,7 @@ touched, for the commit, and what the audit record will say.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kmsq_schemas.models.enums import KeyState, KeyUsage
@@ -26,6 +26,7 @@ from kmsq_worker.policy.evaluate import authorize_account, authorize_key
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.reader import Reader
+from kmsq_worker.store.rows import AliasRow
 from kmsq_worker.telemetry import LOGGER
 from kmsq_worker.view import Material, View, unbelievable
 
@@ -169,6 +170,19 @@ class TurnExecution(Execution):
             message = f"Invalid keyId {text}"
             raise NotFoundException(message)
         return self.locate_reference(reference, text)
+
+    async def believed(self, rows: Sequence[AliasRow]) -> Sequence[AliasRow]:
+        """Return those of `rows`, which were read for a list, that are as this service wrote them."""
+        await self.custody.fetch_missing(rows)
+        return [row for row in rows if self._is_believed(row)]
+
+    def _is_believed(self, row: AliasRow) -> bool:
+        try:
+            self.custody.verify(row, alias_subject(row.alias_name))
+        except Tampered as error:
+            self._alarm(error)
+            return False
+        return True
 
     def material(self, key: Key, number: int) -> Material:
         """Return a key's material, still wrapped. Raises `InvalidCiphertextException` if the key never had it."""

@@ -101,7 +101,7 @@ async def list_aliases(execution: TurnExecution, request: ListAliasesRequest) ->
     rows = await execution.reader.list_aliases(key_id, after, limit + 1)
     found = page(execution.custody, scope, rows, limit, lambda row: row.alias_name)
     return ListAliasesReply(
-        aliases=[_entry(execution, row) for row in found.entries],
+        aliases=[_entry(execution, row) for row in await execution.believed(found.entries)],
         next_marker=found.next_marker,
         truncated=found.truncated,
     )
