@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -94,6 +94,23 @@ class FakeBroker:
         for delivery in deliveries:
             self.acknowledged.append(delivery.tag)
             self._events.append(("acknowledged", delivery.tag))
+
+
+class FakeMarks:
+    """Marks of suspects."""
+
+    def __init__(self) -> None:
+        self.marks: dict[bytes, int] = {}
+
+    async def mark_suspect(self, digest: bytes) -> int:
+        """Add a mark."""
+        self.marks[digest] = self.marks.get(digest, 0) + 1
+        return self.marks[digest]
+
+    async def clear_suspects(self, digests: Collection[bytes]) -> None:
+        """Take marks back."""
+        for digest in digests:
+            self.marks.pop(digest, None)
 
 
 class FakeChanges(Changes):
