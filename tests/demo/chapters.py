@@ -206,5 +206,5 @@ async def audit_log(scene: Scene) -> None:
     )
     for line in (await run("audit", "tail", "-n", str(TAIL_RECORDS))).splitlines():
         record = json.loads(line)
-        shown = {name: record.get(name) for name in ("recorded_at", "principal", "operation", "outcome", "epoch")}
-        print("    " + "  ".join(str(value) for value in shown.values()))
+        shown = (record.get(name) for name in ("recorded_at", "principal", "operation", "event", "outcome"))
+        print("    " + "  ".join(str(value) for value in shown if value is not None))

@@ -35,7 +35,7 @@ class Story:
         try:
             yield
         except expected as error:
-            self.holds(f"{claim}: {type(error).__name__}" + (f" ({error})" if len(str(error)) < 100 else ""))
+            self.holds(f"{claim}: {type(error).__name__}")
         else:
             self.holds(f"{claim}: {expected.__name__}", held=False)
 
