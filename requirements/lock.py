@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "requirements"
 AS_DEV = ("--constraint", "requirements/dev.txt")
-LOCKS = {  # in the order in which they have to be made
+LOCKS: dict[str, tuple[str, ...]] = {  # in the order in which they have to be made
     "dev.txt": ("pyproject.toml", "--all-extras", "--group", "dev", "--upgrade"),
     "worker.txt": ("pyproject.toml", "--extra", "worker", "--group", "image", *AS_DEV),
     "build.txt": ("--group", "build", *AS_DEV),
@@ -72,7 +72,7 @@ def make() -> None:
     """Make the locks, the newest versions of everything."""
     program = Path(sys.executable).parent / COMMAND[0]
     for name, inputs in LOCKS.items():
-        command = [program, *COMMAND[1:], *inputs, *OPTIONS]
+        command = [str(program), *COMMAND[1:], *inputs, *OPTIONS]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         (FOLDER / name).write_text(header() + done.stdout)
 
