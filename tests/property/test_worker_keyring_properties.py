@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.database import Database, FakeReader
@@ -33,13 +33,13 @@ STEPS = st.lists(
         st.tuples(st.just("describe"), KEY),
         st.tuples(st.just("rotate"), KEY),
         st.tuples(st.just("point"), ALIAS, KEY),
-        st.tuples(st.just("follow"), st.integers(0, 5)),
-        st.tuples(st.just("forget")),
+        st.tuples(st.just("follow"), st.integers(0, 3)),
+        st.tuples(st.just("follow or forget"), st.booleans()),
         st.tuples(st.just("view"), WANTED),
         st.tuples(st.just("view slowly"), WANTED),
         st.tuples(st.just("answer"), st.integers(0, 5)),
     ),
-    min_size=5,
+    min_size=8,
     max_size=25,
 )
 
@@ -82,8 +82,6 @@ class World:
                 database.add_alias(alias, key_id)
             case "follow", (lag,):  # a turn commits, decided at an epoch of the keyring's or before
                 keyring.follow(database.epoch, database.changed_since(max(0, keyring._epoch - lag)))
-            case "forget", ():
-                keyring.forget(database.epoch)
             case (("view" | "view slowly"), (wanted,)):
                 self.reader.holds = name == "view slowly"
                 task = asyncio.create_task(keyring.view(wanted))
@@ -123,6 +121,7 @@ class World:
             assert view.material(key, number).material_id == tables.materials[key.key_id, number].material_id
 
 
+@settings(max_examples=200)
 @given(steps=STEPS)
 def test_what_has_not_changed_is_as_the_database_says(steps: list[tuple[Any, ...]]) -> None:
     async def live() -> None:
