@@ -42,6 +42,7 @@ async def findings(url: str, *arguments: str) -> tuple[int, dict[str, tuple[bool
     """Run the doctor and return its exit code and findings by check."""
     done = await kmsq(url, *arguments, "doctor")
     assert done.stderr == ""
+    print(done.stdout)  # noqa: T201  shown when a test fails
     return done.returncode, {check["Check"]: (check["Ok"], check["Finding"]) for check in json.loads(done.stdout)}
 
 
