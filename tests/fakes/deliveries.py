@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from kmsq_schemas.codec import ContentType, encode
-from kmsq_schemas.models import Request
+from kmsq_schemas.models import EncryptRequest, Request
 from kmsq_schemas.operations import SPECS, Operation, Queue
 from kmsq_worker.decode import Caller
 from kmsq_worker.ports import Delivery
@@ -58,6 +58,11 @@ def request(message: Request, *, content_type: ContentType = ContentType.JSON, *
     """Return a delivery of `message`."""
     operation = Operation(type(message).__name__.removesuffix("Request"))
     return delivery(operation, encode(message, content_type), content_type=content_type, **changes)
+
+
+def encrypt(key_id: str, plaintext: bytes = b"x", **changes: Any) -> Delivery:
+    """Return a request to encrypt."""
+    return request(EncryptRequest(key_id=key_id, plaintext=plaintext), **changes)
 
 
 def caller(operation: Operation = Operation.GENERATE_RANDOM, principal: str = "alice") -> Caller:

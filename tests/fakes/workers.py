@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from fakes.database import ACCOUNT, Database
 from fakes.deliveries import now
 from fakes.keyrings import Ring, ring
@@ -12,9 +14,12 @@ from fakes.lanes import Events, FakeBroker, FakeChanges, FakeCommitter, FakeMark
 from kmsq_schemas.codec import ContentType, decode
 from kmsq_schemas.models import ErrorReply, Reply
 from kmsq_schemas.operations import SPECS, Operation
+from kmsq_worker import turn
 from kmsq_worker.change import ChangeLoop
+from kmsq_worker.execution import TurnExecution
 from kmsq_worker.inbox import Inbox
 from kmsq_worker.keyring import Revisions
+from kmsq_worker.operations import TURN_OPERATIONS, TurnOperation
 from kmsq_worker.outbox import Outbox
 from kmsq_worker.ports import Delivery, OutgoingReply
 from kmsq_worker.suspects import Suspects
@@ -69,6 +74,27 @@ def read(sent: OutgoingReply) -> Reply:
     """Read a reply as a client would."""
     model = ErrorReply if sent.type == "Error" else SPECS[Operation(sent.type)].reply
     return decode(model, sent.body, ContentType(sent.content_type))
+
+
+def code_of(reply: object) -> str:
+    """Return an error's code, or the name of the reply's type."""
+    return reply.code if isinstance(reply, ErrorReply) else type(reply).__name__
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Operation]:
+    """Return a list that every execution of a turn's operation is written into."""
+    executed: list[Operation] = []
+
+    def counting(name: Operation, operation: TurnOperation) -> TurnOperation:
+        def run(execution: TurnExecution, asked: Any) -> Any:
+            executed.append(name)
+            return operation.run(execution, asked)
+
+        return TurnOperation(operation.wants, run)
+
+    table = {name: counting(name, operation) for name, operation in TURN_OPERATIONS.items()}
+    monkeypatch.setattr(turn, "TURN_OPERATIONS", table)
+    return executed
 
 
 async def turn_lane(database: Database, *, turn_max: int = 256, principal_max: int = 500) -> Lane:
