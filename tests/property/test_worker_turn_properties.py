@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -28,7 +29,7 @@ class Requests:
     others: str
 
     def make(self, kind: str) -> Delivery:
-        made = {
+        made: dict[str, Callable[[], Delivery]] = {
             "encrypt": lambda: encrypt(self.mine),
             "denied": lambda: encrypt(self.others),
             "missing": lambda: encrypt("alias/none"),
