@@ -32,8 +32,8 @@ def pin_driver_logs() -> None:
     """Keep the AMQP driver above DEBUG, at which it logs whole frames, plaintexts included."""
     for name in ("aiormq", "aio_pika"):
         logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.INFO or logger.level == logging.NOTSET:
-            logger.setLevel(max(logging.INFO, logger.level))
+        # Whatever the root logger is set to, now or later.
+        logger.setLevel(max(logging.INFO, logger.level))
 
 
 class Link:
