@@ -6,7 +6,7 @@ go back to their queues, and `app` opens the next session. So there is no half-b
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -87,10 +87,20 @@ async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
         suspects = await stack.enter_async_context(released(Suspects(marks=reader, custody=custody)))
         shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker), suspects)
         loops = [shared.loop(queue, inbox, lanes[queue]) for queue, inbox in inboxes.items()]
-        await _run(worker, stop, broker=broker, loops=loops, reader=reader, inboxes=inboxes)
+        await in_own_task(run_lanes(worker, stop, broker=broker, loops=loops, reader=reader, inboxes=inboxes))
 
 
-async def _run(
+async def in_own_task(work: Coroutine[object, object, None]) -> None:
+    """
+    Await `work` in a task of its own.
+
+    Up to Python 3.12 nested task groups that fail leave the task that ran them marked as being cancelled, and on 3.11.2
+    (Debian 12) the next `asyncio.timeout` in that task raises CancelledError: the pause before the next session did.
+    """
+    await asyncio.create_task(work)
+
+
+async def run_lanes(
     worker: Worker,
     stop: asyncio.Event,
     *,
@@ -99,6 +109,7 @@ async def _run(
     reader: Reader,
     inboxes: Mapping[Queue, Inbox],
 ) -> None:
+    """Run the lanes until they are drained, or until anything is lost. Raises an ExceptionGroup of `Unavailable`."""
     async with asyncio.TaskGroup() as watchers:
         tasks = [
             watchers.create_task(broker.wait_lost()),

@@ -4,13 +4,14 @@
     1  the registry chain, which names every chain that was ever opened
     2  each chain, record by record, and its head
     3  no chain missing, none that the registry does not know, no record without a chain
-    4  each key, alias and the account policy: its MAC is right, and is the one that the last audited change wrote
+    4  each key, alias and the account policy: its MAC is right, and is the one that the last audited change wrote;
+       each key has all its materials, and they unwrap
 
 What no worker can notice by itself, rows rolled back to an older state while nobody was looking, shows in step 4.
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -134,9 +135,27 @@ class Verification:
         elif written is not None and written[1] != row.mac.hex():
             self._report.add(f"{subject}: it is not what the last audited change wrote (rolled back?)")
 
+    async def _materials(self, keys: Sequence[KeyRow]) -> None:
+        by_place = {
+            (material.key_id, material.material_number): material
+            for material in await self._auditor.materials([key.key_id for key in keys])
+        }
+        await self._custody.fetch_missing(by_place.values())
+        for key in keys:
+            for number in range(1, key.current_material + 1):
+                material = by_place.get((key.key_id, number))
+                if material is None:
+                    self._report.add(f"{key_subject(key.key_id)}: material {number} is gone")
+                    continue
+                try:
+                    self._custody.unwrap(material, key)
+                except Tampered as error:
+                    self._report.add(str(error))
+
     async def _batches(self) -> AsyncGenerator[list[Row]]:
         async for keys in self._auditor.keys():
             yield list(keys)
+            await self._materials(keys)
         async for aliases in self._auditor.aliases():
             yield list(aliases)
         policy = await self._auditor.account_policy()

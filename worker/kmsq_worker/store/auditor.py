@@ -9,7 +9,7 @@ import asyncpg
 from kmsq_worker import audit
 from kmsq_worker.audit import StoredRecord
 from kmsq_worker.store.connection import translated
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, KeyRow
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, KeyRow, MaterialRow
 
 BATCH_ROWS = 1_000
 
@@ -84,6 +84,12 @@ class Auditor:
         while rows := await self._batch("SELECT * FROM kmsq.keys WHERE key_id > $1 ORDER BY key_id LIMIT $2", after):
             yield [KeyRow(**row) for row in rows]
             after = rows[-1]["key_id"]
+
+    async def materials(self, key_ids: Sequence[str]) -> Sequence[MaterialRow]:
+        """Return all materials of these keys."""
+        with translated():
+            rows = await self._connection.fetch("SELECT * FROM kmsq.key_material WHERE key_id = ANY($1)", key_ids)
+        return [MaterialRow(**row) for row in rows]
 
     async def aliases(self) -> AsyncGenerator[Sequence[AliasRow]]:
         """Yield all aliases, in batches."""
