@@ -1,5 +1,6 @@
 """Marks every test of this folder as one that starts services, and shares two stacks among them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,7 +59,9 @@ def bare_stack(services_folder: Path) -> Iterator[PrivateStack]:
 
 @pytest.fixture
 async def lone(bare_stack: PrivateStack) -> PrivateStack:
-    """Return the second stack with empty queues."""
+    """Return the second stack with empty queues, up again if a test that failed left it down."""
+    await asyncio.to_thread(bare_stack.broker.start)
+    await asyncio.to_thread(bare_stack.database.start)
     await evidence.purge_queues(bare_stack)
     return bare_stack
 
