@@ -129,7 +129,7 @@ async def test_what_is_no_marker_is_refused(custody: Custody, marker: str) -> No
 async def test_a_marker_is_one_text_and_no_other_that_decodes_alike(custody: Custody) -> None:
     marker = page(custody, "ListKeys", ["ab", "b"], 1, str).next_marker or ""
     assert position_of(custody, "ListKeys", marker) == "ab"
-    for alike in (f"{marker}\n", f"!{marker}", marker.replace("A", "A*", 1), f"{marker}====", f" {marker}"):
+    for alike in (f"{marker}\n", f"!{marker}", f"{marker[:5]}*{marker[5:]}", f"{marker}====", f" {marker}"):
         with pytest.raises(InvalidMarkerException):
             position_of(custody, "ListKeys", alike)
 
