@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from kmsq_worker.custody import Tampered
 
-LOGGER = logging.getLogger("kmsq")
+LOGGER = logging.getLogger("kmsq_worker")
 
 LOG_FIELDS = frozenset(
     {
