@@ -57,7 +57,7 @@ async def test_the_audit_record_is_committed_before_the_reply_and_the_reply_befo
     lane.inbox.close()
     await lane.loop.run()
     kinds = [event for event, _ in lane.events]
-    assert kinds == ["committed"] * 4 + ["buried"] + ["replied"] * 3 + ["acknowledged"] * 4
+    assert kinds == ["committed"] * 4 + ["replied"] * 3 + ["buried"] + ["acknowledged"] * 4
     assert lane.steps == ["committed", "replied", "acknowledged"]
     assert sorted(lane.outcomes) == ["NotFoundException", "Refused", "Success", "ValidationException"]
     assert sorted(lane.broker.acknowledged) == sorted(one.tag for one in sent)

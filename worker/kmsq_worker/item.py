@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import assert_never
 
 from kmsq_schemas.models import Reply
 from kmsq_worker import audit
@@ -48,11 +49,18 @@ class Item:
 
         `Success`, an error code, `Refused`, or `Replayed` followed by a reply's type.
         """
-        if isinstance(self.outcome, KmsError):
-            return self.outcome.code.value
-        if isinstance(self.outcome, Replayed):
-            return f"Replayed{self.outcome.type}"
-        return REFUSED if isinstance(self.outcome, Refused) else SUCCESS
+        match self.outcome:
+            case KmsError():
+                return self.outcome.code.value
+            case Replayed():
+                return f"Replayed{self.outcome.type}"
+            case Refused():
+                return REFUSED
+            case Reply():
+                return SUCCESS
+            case None:
+                raise RuntimeError("no outcome")
+        assert_never(self.outcome)
 
     @property
     def operation_name(self) -> str:

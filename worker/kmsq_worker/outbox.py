@@ -51,10 +51,10 @@ class Outbox:
         lost: list[Lost] = []
         addressed = [item for item in items if item.caller is not None]
         outgoing = [self._outgoing(item, server_time, lost) for item in addressed]
-        for item in items:
+        fates = await self._replies.publish(outgoing)
+        for item in items:  # one by one, and so after the replies: who has an address does not wait for who has none
             if isinstance(item.outcome, Refused):
                 await self._replies.bury(item.delivery, item.outcome.reason)
-        fates = await self._replies.publish(outgoing)
         lost += [
             Lost(item, UNDELIVERABLE) for item, fate in zip(addressed, fates, strict=True) if fate is Fate.UNDELIVERABLE
         ]
