@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -44,6 +44,13 @@ async def findings(url: str, *arguments: str) -> tuple[int, dict[str, tuple[bool
     assert done.stderr == ""
     print(done.stdout)  # noqa: T201  shown when a test fails
     return done.returncode, {check["Check"]: (check["Ok"], check["Finding"]) for check in json.loads(done.stdout)}
+
+
+@pytest.fixture(scope="module")
+def rabbit_node(services_folder: Path) -> Iterator[RabbitNode]:
+    """Return a broker without workers, instead of the one that the whole run shares."""
+    with RabbitNode(services_folder / "rabbitmq-doctor") as node:
+        yield node
 
 
 @pytest.fixture(scope="module")

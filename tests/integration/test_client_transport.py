@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiormq
@@ -43,6 +45,13 @@ from services.rabbit import RabbitNode
 KEY_ID = "8a1ee1ee-0000-4000-8000-000000000000"
 ALLOWED = (Operation.ENCRYPT, Operation.GENERATE_RANDOM, Operation.CREATE_ALIAS, Operation.DECRYPT)
 IMPATIENT = RetryPolicy(attempt_timeout_seconds=0.4)
+
+
+@pytest.fixture(scope="module")
+def rabbit_node(services_folder: Path) -> Iterator[RabbitNode]:
+    """Return a broker without workers, instead of the one that the whole run shares."""
+    with RabbitNode(services_folder / "rabbitmq-client") as node:
+        yield node
 
 
 @pytest.fixture(scope="module")
