@@ -118,7 +118,7 @@ class Source:
             scheme = urlsplit(value).scheme
         except ValueError:
             scheme = ""  # its message would quote user and password
-        if scheme not in schemes:
+        if scheme not in schemes or "://" not in value:
             message = f"{PREFIX}{name} must be a URL that begins with {schemes[0]}://"
             raise SettingsError(message)
         return value
