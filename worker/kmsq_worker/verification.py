@@ -11,7 +11,7 @@ What no worker can notice by itself, rows rolled back to an older state while no
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,7 +60,11 @@ class Verification:
         """Of each subject: the epoch and the MAC of the last audited write."""
 
     async def run(self) -> Report:
-        """Verify everything."""
+        """Verify everything, as it is now."""
+        async with self._auditor.snapshot():
+            return await self._verify()
+
+    async def _verify(self) -> Report:
         chains = await self._auditor.chains()
         known = {str(chain.chain_id) for chain in chains if chain.lane != audit.REGISTRY_LANE}
         if not any(chain.lane == audit.REGISTRY_LANE for chain in chains):
@@ -83,25 +87,25 @@ class Verification:
         try:
             verifier = ChainVerifier(domain_key=self._custody.domain_key(chain.domain_key_id), chain_id=chain.chain_id)
             async for batch in self._auditor.records(chain):
-                verifier.feed(batch)
-                self._report.records += len(batch)
-                self._learn(batch)
+                for stored in batch:  # one by one: what stands before the first bad record is believed
+                    verifier.feed((stored,))
+                    self._report.records += 1
+                    self._learn(stored)
             if verifier.sequence == 0 and await self._is_dropped(chain):
                 return
             verifier.finish(head_sequence=chain.head_sequence, head_mac=chain.head_mac, seal=chain.head_seal)
         except (ChainBroken, Tampered) as error:
             self._report.add(str(error))
 
-    def _learn(self, batch: Iterable[StoredRecord]) -> None:
-        for stored in batch:
-            record = json.loads(stored.record)
-            if record.get("event") == audit.CHAIN_OPENED:
-                self._opened.add(record["chain"])
-            wrote: Mapping[str, str | None] = record.get("wrote", {})
-            for subject, mac in wrote.items():
-                epoch = record["epoch"]
-                if subject not in self._written or self._written[subject][0] <= epoch:
-                    self._written[subject] = epoch, mac
+    def _learn(self, stored: StoredRecord) -> None:
+        record = json.loads(stored.record)
+        if record.get("event") == audit.CHAIN_OPENED:
+            self._opened.add(record["chain"])
+        wrote: Mapping[str, str | None] = record.get("wrote", {})
+        for subject, mac in wrote.items():
+            epoch = record["epoch"]
+            if subject not in self._written or self._written[subject][0] <= epoch:
+                self._written[subject] = epoch, mac
 
     async def _is_dropped(self, chain: ChainRow) -> bool:
         """Tell whether an operator dropped the chain's whole month; the report says so."""

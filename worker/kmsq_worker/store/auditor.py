@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 
 import asyncpg
@@ -34,6 +35,13 @@ class Auditor:
 
     def __init__(self, *, connection: asyncpg.Connection) -> None:
         self._connection = connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[None]:
+        """Read everything as of one moment: workers go on writing meanwhile, and a head must fit its records."""
+        with translated():
+            async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+                yield
 
     async def chains(self) -> Sequence[ChainRow]:
         """Return all chains, the registry first."""
