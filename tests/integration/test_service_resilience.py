@@ -158,7 +158,8 @@ async def test_after_an_outage_of_the_database_under_load_every_request_is_answe
     async with running(lone, 2) as workers, loaded(load) as answers:
         await asyncio.to_thread(getattr(lone.database, how))
         await until(lambda: none_ready(workers))
-        assert all(worker.health("/livez") == 200 for worker in workers)
+        assert [worker.exit_status for worker in workers] == [None, None]
+        assert [worker.health("/livez") for worker in workers] == [200, 200]
         change = boss.message(CreateKeyRequest(description="during the outage"))
         await boss.publish(change)
         await asyncio.to_thread(lone.database.start)

@@ -23,6 +23,9 @@ _SERVER_SETTINGS = {
     "jit": "off",  # every statement here is short; compiling one costs more than running it
 }
 
+# InternalClientError: what asyncpg raises, now and then, when the server goes away between two messages.
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
 
 @contextmanager
 def translated() -> Generator[None]:
@@ -36,7 +39,7 @@ def translated() -> Generator[None]:
     except asyncpg.DataError as error:
         message = "A value of the request cannot be stored."
         raise ValidationException(message) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except _FAILURES as error:
         raise Unavailable(type(error).__name__) from error
 
 
