@@ -53,7 +53,9 @@ def logged(name: str, place: str, secret: str) -> str:
     handler.setFormatter(JsonFormatter({"process": "1"}))
     logger = logging.getLogger(name)
     logger.addHandler(handler)
-    before, logger.propagate = logger.propagate, False
+    before = logger.propagate, logger.level  # a command may have silenced it
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
     try:
         match place:
             case "argument":
@@ -68,7 +70,8 @@ def logged(name: str, place: str, secret: str) -> str:
                 logger.error("an event", exc_info=failure(place, secret))
     finally:
         logger.removeHandler(handler)
-        logger.propagate = before
+        logger.propagate = before[0]
+        logger.setLevel(before[1])
     return stream.getvalue()
 
 

@@ -6,17 +6,22 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from kmsq_schemas.operations import Queue
 from kmsq_worker import app
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.health import Health
 from kmsq_worker.keyring import Revisions
+from kmsq_worker.rootkey import create_root_key_file
 from kmsq_worker.rootkey.memory import MemoryRootKey
 from kmsq_worker.secret import Secret
 from kmsq_worker.session import Worker
@@ -167,3 +172,30 @@ print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0,
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "(0, 0) 0\n"
+
+
+def test_a_process_serves_its_probes_on_a_port_of_its_own_with_the_root_key_it_was_given(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_id = create_root_key_file(tmp_path / "root.key")
+    ports: list[int] = []
+    served: list[Worker] = []
+
+    @contextmanager
+    def serve_probes(_host: str, port: int, _health: Health, _registry: object) -> Generator[int]:
+        ports.append(port)
+        yield port
+
+    async def serve(found: Worker) -> None:
+        served.append(found)
+        assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
+
+    monkeypatch.setattr(app, "served", serve_probes)
+    monkeypatch.setattr(app, "forbid_core_dumps", lambda: None)
+    monkeypatch.setattr(app, "_serve", serve)
+    for health_port, process in ((0, 3), (8080, 0), (8080, 3)):
+        settings = replace(worker.settings, root_key_file=tmp_path / "root.key", health_port=health_port)
+        app.run(settings, process=process)
+    assert ports == [0, 8080, 8083]
+    assert {one.root_key.id for one in served} == {key_id}
+    assert abs(served[0].clock() - time.time() * 1000) < 60_000

@@ -1,13 +1,14 @@
 """What the operations of a turn answer, beyond the ciphertext format itself."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from fakes.database import ACCOUNT, Database
-from fakes.deliveries import request
+from fakes.deliveries import encrypt, request
 from fakes.workers import code_of, turn_lane
 from kmsq_schemas.codec import ContentType
 from kmsq_schemas.models import (
@@ -242,3 +243,13 @@ async def test_what_is_not_there_yet_is_refused_by_name(database: Database) -> N
         await code(database, EncryptRequest(key_id=key_id, plaintext=b"x", encryption_algorithm=rsa))
         == "InvalidKeyUsage"
     )
+
+
+async def test_material_that_was_moved_serves_nobody_and_raises_the_alarm(database: Database) -> None:
+    row, other = database.add_key(), database.add_key()
+    materials = database.tables.materials
+    materials[row.key_id, 1] = replace(materials[row.key_id, 1], wrapped=materials[other.key_id, 1].wrapped)
+    lane = await turn_lane(database)
+    moved, fine = await lane.run(encrypt(row.key_id), encrypt(other.key_id))
+    assert (code_of(moved), code_of(fine)) == ("KMSInvalidStateException", "EncryptReply")
+    assert lane.records[0]["reason"] == "tampered"

@@ -1,6 +1,7 @@
 """Policies and lists, as they are read."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from kmsq_schemas.models import (
     Request,
 )
 from kmsq_schemas.models.enums import IncludeKeyMaterial
+from kmsq_worker.errors import Unavailable
 
 
 @pytest.fixture
@@ -108,3 +110,29 @@ async def test_a_marker_of_another_list_is_refused(database: Database) -> None:
     reply = await ask(database, ListKeysRequest(limit=1))
     assert isinstance(reply, ListKeysReply)
     assert await code(database, ListAliasesRequest(marker=reply.next_marker)) == "InvalidMarker"
+
+
+async def test_an_edited_alias_is_not_listed_and_raises_the_alarm(database: Database) -> None:
+    key_id = database.add_key().key_id
+    for name in ("alias/a", "alias/b"):
+        database.add_alias(name, key_id)
+    database.tables.aliases["alias/a"] = replace(database.tables.aliases["alias/a"], key_id=database.add_key().key_id)
+    lane = await turn_lane(database)
+    (reply,) = await lane.run(request(ListAliasesRequest()))
+    assert isinstance(reply, ListAliasesReply)
+    assert [one.alias_name for one in reply.aliases] == ["alias/b"]
+    assert lane.telemetry.registry.get_sample_value("kmsq_integrity_failures_total") == 1
+
+
+async def test_a_database_that_is_lost_while_a_list_is_read_ends_the_lane(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(_after: str, _limit: int) -> None:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(database.reader, "list_keys", lose)
+    lane = await turn_lane(database)
+    with pytest.raises(ExceptionGroup) as caught:
+        await lane.run(request(ListKeysRequest()))
+    assert caught.group_contains(Unavailable)
+    assert not lane.events

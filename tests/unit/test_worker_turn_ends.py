@@ -1,14 +1,16 @@
 """How requests end that do not simply end well: too late, unanswerable, suspected, or with the lane itself."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from fakes.database import MOMENT, Database
 from fakes.deliveries import HEADERS, INSTANCE, NOW, delivery, encrypt
+from fakes.lanes import FakeMarks
 from fakes.workers import Lane, code_of, counted, turn_lane
 from kmsq_worker.errors import Unavailable
-from kmsq_worker.suspects import DEADLY_MARKS, Suspects
+from kmsq_worker.suspects import DEADLY_MARKS, Suspects, released
 
 
 @pytest.fixture
@@ -149,6 +151,25 @@ async def test_a_mark_is_the_request_s_own_and_survives_its_redelivery(database:
     assert len(lane.marks.marks) == 3
     await suspects.release_all()
     assert not lane.marks.marks
+
+
+async def test_marks_are_taken_back_when_a_session_ends_if_the_database_is_there(database: Database) -> None:
+    lane = await turn_lane(database)
+    async with released(Suspects(marks=lane.marks, custody=lane.ring.custody)) as suspects:
+        await suspects.admit(delivery(attempt=3))
+        assert len(lane.marks.marks) == 1
+    assert not lane.marks.marks
+    async with released(Suspects(marks=Away(), custody=lane.ring.custody)) as suspects:
+        await suspects.admit(delivery(attempt=3))
+
+
+class Away(FakeMarks):
+    """A database that is lost once a mark is set."""
+
+    async def clear_suspects(self, digests: Collection[bytes]) -> None:
+        """Fail, before anything is taken back."""
+        assert digests
+        raise Unavailable("away")
 
 
 async def test_metrics_count_outcomes_and_name_nobody(database: Database, lane: Lane) -> None:
