@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from kmsq_schemas.models import Reply
@@ -16,6 +16,8 @@ from kmsq_worker.view import Wanted
 SUCCESS = "Success"
 REFUSED = "Refused"
 UNPROVEN_MAX_CHARS = 64  # of what an unproven sender called itself, in the audit record
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Turn:
             and item.parsed.deadline is not None
             and not isinstance(item.outcome, ExpiredException)
         ]
-        return datetime.fromtimestamp(min(deadlines) / 1000, UTC) if deadlines else None
+        return _moment(min(deadlines)) if deadlines else None
 
     def records(self) -> Sequence[bytes]:
         """Encode the audit records."""
@@ -147,8 +149,13 @@ class Turn:
         for item in self.items:
             if item.parsed is None or item.parsed.deadline is None:
                 continue
-            if item.parsed.deadline < now.timestamp() * 1000:
+            if _moment(item.parsed.deadline) < now:
                 item.outcome = expired()
+
+
+def _moment(deadline: int) -> datetime:
+    """Return the deadline as the database gets it: exactly, so that both call the same requests late."""
+    return _EPOCH + timedelta(milliseconds=deadline)
 
 
 def expired() -> ExpiredException:
