@@ -126,10 +126,19 @@ class DeadLetter:
         return self.headers.get("kmsq-reason")
 
 
+class DeadLetters(asyncio.Queue[DeadLetter]):
+    """The dead letters of a test, in the order of their arrival."""
+
+    async def get(self) -> DeadLetter:
+        """Wait for the next one, but not for ever."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            return await super().get()
+
+
 @asynccontextmanager
-async def dead_letters(stack: PrivateStack) -> AsyncGenerator["asyncio.Queue[DeadLetter]"]:
+async def dead_letters(stack: PrivateStack) -> AsyncGenerator[DeadLetters]:
     """Receive the dead letters from now on; what lies there already is thrown away."""
-    letters: asyncio.Queue[DeadLetter] = asyncio.Queue()
+    letters = DeadLetters()
 
     async def receive(message: DeliveredMessage) -> None:
         letters.put_nowait(DeadLetter(message.body, message.header.properties.headers or {}))

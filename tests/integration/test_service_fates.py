@@ -206,7 +206,7 @@ async def test_a_reply_whose_queue_is_gone_is_audited_as_undeliverable_and_ackno
     async with raw.connected(lone.administrator_url) as gone:
         orphans = [gone.message(RANDOM), gone.message(CreateKeyRequest(description="orphan"))]
     await asyncio.gather(*map(boss.publish, orphans))
-    async with running(lone) as (worker,), dead_letters(lone) as letters:
+    async with dead_letters(lone) as letters, running(lone) as (worker,):
         for orphan in orphans:
             await until(lambda message_id=orphan.message_id: recorded(lone, message_id, 2))  # type: ignore[misc]
             assert await outcomes(lone, orphan.message_id) == [SUCCESS, "Undeliverable"]

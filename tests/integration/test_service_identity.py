@@ -89,8 +89,7 @@ async def test_a_request_is_refused_audited_and_buried_without_its_body(
     forged = forge(replace(mighty.message(RANDOM), body=BODY_MARK))
     async with dead_letters(stack) as letters:
         await mighty.publish(forged)
-        async with asyncio.timeout(30):
-            letter = await letters.get()
+        letter = await letters.get()
     assert (letter.reason, letter.body) == (reason, b"")
     assert letter.headers["kmsq-body-bytes"] == len(BODY_MARK)
     records = await audit_records(stack, message_id=forged.message_id)
@@ -112,8 +111,7 @@ async def test_a_principal_whose_name_is_malformed_is_refused(stack: PrivateStac
         honest = Producer(await connection.channel(), "mallory", "a" * 32).message(RANDOM)
         for routing_key in ("Mallory.GenerateRandom", "mallory.GenerateRandom"):
             await mallory.publish(replace(honest, user_id=name, routing_key=routing_key))
-            async with asyncio.timeout(30):
-                assert (await letters.get()).reason == "malformed-principal"
+            assert (await letters.get()).reason == "malformed-principal"
 
 
 async def test_a_request_delivered_to_a_second_queue_through_cc_is_refused_in_both(
@@ -123,8 +121,7 @@ async def test_a_request_delivered_to_a_second_queue_through_cc_is_refused_in_bo
     smuggled = replace(mighty.message(RANDOM), headers={"kmsq-version": 1, "CC": ["broker-admin.DisableKey"]})
     async with dead_letters(stack) as letters:
         await mighty.publish(smuggled)
-        async with asyncio.timeout(30):
-            reasons = {(await letters.get()).reason, (await letters.get()).reason}
+        reasons = {(await letters.get()).reason, (await letters.get()).reason}
     assert reasons == {"sender-selected-distribution", "operation-not-of-this-queue"}
     assert mighty.arrived == []
 
@@ -201,8 +198,7 @@ async def test_a_reply_asked_for_in_another_principals_queue_reaches_nobody(
     async with dead_letters(stack) as letters:
         stolen = replace(carol.message(RANDOM), reply_to=admin.reply_to)
         await carol.publish(stolen)
-        async with asyncio.timeout(30):
-            assert (await letters.get()).reason == "foreign-reply-to"
+        assert (await letters.get()).reason == "foreign-reply-to"
     assert await admin.code(RANDOM) == SUCCESS
     assert await carol.code(RANDOM) == "AccessDeniedException"
     assert [len(admin.arrived), len(carol.arrived)] == [1, 1]

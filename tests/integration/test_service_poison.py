@@ -2,18 +2,23 @@
 
 import asyncio
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pamqp.encode
 import pytest
 
-from integration.evidence import dead_letters, metric, outcomes, queue_depths, running
+from integration.crashing_worker import CRASHED
+from integration.evidence import WAIT_SECONDS, dead_letters, metric, outcomes, queue_depths, running
 from integration.raw import SUCCESS, Producer
 from kmsq_schemas.models import GenerateRandomRequest
+from services.daemon import wait_until
 from services.stack import PrivateStack
 
+CRASHING = (sys.executable, Path(__file__).with_name("crashing_worker.py"))
 RANDOM = GenerateRandomRequest(number_of_bytes=16)
 
 
@@ -63,3 +68,32 @@ async def test_correlation_and_identity_that_are_no_utf_8_harm_nobody(lone: Priv
         assert (await boss.ask(odd)).code == "ValidationException"
         assert await outcomes(lone, odd.message_id) == ["ValidationException"]
         assert metric(worker, "kmsq_sessions_lost_total") == 0
+
+
+@pytest.mark.parametrize(("deaths", "is_given_up"), [(3, False), (4, True)])
+async def test_what_killed_two_workers_that_ran_it_alone_is_buried_by_the_next(
+    lone: PrivateStack, boss: Producer, deaths: int, *, is_given_up: bool
+) -> None:
+    """The first two deaths had neighbours, who may be to blame; from its third delivery a request runs alone."""
+    deadly, neighbour = boss.message(RANDOM), boss.message(RANDOM)
+    await boss.publish(deadly)
+    for _ in range(deaths):
+        await asyncio.to_thread(crash, lone)
+    await boss.publish(neighbour)
+    async with dead_letters(lone) as letters, running(lone):
+        assert (await boss.answer(neighbour)).code == SUCCESS
+        if is_given_up:
+            assert (await letters.get()).reason == "poison"
+            assert boss.answers_so_far(deadly) == []
+            assert await outcomes(lone, deadly.message_id) == [SUCCESS] * deaths + ["Refused"]
+        else:
+            assert (await boss.answer(deadly)).code == SUCCESS
+    assert set((await queue_depths(lone)).values()) == {0}
+
+
+def crash(lone: PrivateStack) -> None:
+    """Let a worker commit one turn and die."""
+    worker = lone.new_worker(command=CRASHING, environment={"KMSQ_TEST_CRASH_AT": "committed"})
+    worker.spawn()
+    assert wait_until(lambda: worker.exit_status is not None, WAIT_SECONDS)
+    assert worker.exit_status == CRASHED
