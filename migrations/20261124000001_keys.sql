@@ -91,13 +91,15 @@ CREATE TABLE kmsq.change_log (
     PRIMARY KEY (epoch, subject)
 );
 
--- The outcome of every change, for whoever sends it again. Holds a keyed digest of the request, never the request.
+-- The outcome of every change, for whoever sends it again. Holds a keyed digest of the request, never the request;
+-- `seal` is keyed, too, and covers digest and outcome.
 CREATE TABLE kmsq.change_requests (
     principal text NOT NULL,
     message_id uuid NOT NULL,
     digest bytea NOT NULL,
     reply_type text,
     reply_body bytea,
+    seal bytea,
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (principal, message_id)
 );

@@ -142,14 +142,18 @@ BEGIN
 END
 $$;
 
--- Opens a chain: registers it and records the opening in the registry chain, if that chain's head is the expected one.
+-- Opens a chain: registers it and records the opening in the registry chain, if that chain's head is the expected one
+-- and `p_month`, which the record names, is the current month.
 CREATE FUNCTION kmsq.open_chain(
-    p_chain_id uuid, p_lane text, p_domain_key_id uuid, p_head_mac bytea, p_head_seal bytea,
+    p_chain_id uuid, p_lane text, p_month date, p_domain_key_id uuid, p_head_mac bytea, p_head_seal bytea,
     p_registry_sequence bigint, p_registry_mac bytea,
     p_record bytea, p_record_mac bytea, p_registry_seal bytea
 ) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF p_month <> kmsq.audit_month() THEN
+        RETURN false;
+    END IF;
     UPDATE kmsq.audit_chains
     SET head_sequence = head_sequence + 1, head_mac = p_record_mac, head_seal = p_registry_seal
     WHERE lane = 'registry' AND head_sequence = p_registry_sequence AND head_mac = p_registry_mac;
@@ -158,7 +162,7 @@ BEGIN
     END IF;
     INSERT INTO kmsq.audit_registry (sequence, record, mac) VALUES (p_registry_sequence + 1, p_record, p_record_mac);
     INSERT INTO kmsq.audit_chains (chain_id, lane, month, domain_key_id, head_sequence, head_mac, head_seal)
-    VALUES (p_chain_id, p_lane, kmsq.audit_month(), p_domain_key_id, 0, p_head_mac, p_head_seal);
+    VALUES (p_chain_id, p_lane, p_month, p_domain_key_id, 0, p_head_mac, p_head_seal);
     RETURN true;
 END
 $$;
@@ -186,6 +190,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA kmsq FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kmsq.audit_month TO kmsq_crypto, kmsq_change;
 GRANT EXECUTE ON FUNCTION kmsq.commit_turn, kmsq.append_audit, kmsq.open_chain, kmsq.ensure_audit_partitions
     TO kmsq_crypto;
 GRANT EXECUTE ON FUNCTION kmsq.append_audit, kmsq.open_chain, kmsq.account_lock TO kmsq_change;

@@ -13,6 +13,8 @@ from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT
 from kmsq_worker.store.auditor import Auditor
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, KeyRow, MaterialRow
 
+MONTH = date(2027, 1, 1)
+
 
 @dataclass
 class Log:
@@ -38,7 +40,7 @@ class Log:
     def open(self, *records: bytes, lane: str = "admin") -> UUID:
         """Open a chain with these records; say so in the registry."""
         chain_id = uuid4()
-        opened = audit.encode_record({"event": audit.CHAIN_OPENED, "chain": str(chain_id), "lane": lane})
+        opened = audit.opening_record(chain_id=chain_id, lane=lane, month=MONTH, worker="worker")
         self.append(self.registry, audit.REGISTRY_LANE, [opened])
         self.append(chain_id, lane, records)
         return chain_id
@@ -56,7 +58,7 @@ class Log:
         self.chains[chain_id] = ChainRow(
             chain_id=chain_id,
             lane=lane,
-            month=None if lane == audit.REGISTRY_LANE else date(2027, 1, 1),
+            month=None if lane == audit.REGISTRY_LANE else MONTH,
             domain_key_id=domain_key.id,
             opened_at=MOMENT,
             head_sequence=chain.sequence,

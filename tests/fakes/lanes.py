@@ -166,11 +166,12 @@ class FakeTransaction(Transaction):
         found = claims.setdefault((principal, message_id), {"digest": digest, "expires_at": expires_at})
         if "type" not in found:
             return None
-        return StoredOutcome(found["digest"], found["type"], found["body"])
+        return StoredOutcome(found["digest"], found["type"], found["body"], found["seal"])
 
-    async def store_outcome(self, principal: str, message_id: UUID, reply_type: str, reply_body: bytes) -> None:
+    async def store_outcome(self, principal: str, message_id: UUID, outcome: StoredOutcome) -> None:
         """Store an outcome."""
-        self._database.tables.claims[principal, message_id] |= {"type": reply_type, "body": reply_body}
+        stored = {"type": outcome.reply_type, "body": outcome.reply_body, "seal": outcome.seal}
+        self._database.tables.claims[principal, message_id] |= stored
 
     async def disclaim(self, principal: str, message_id: UUID) -> None:
         """Give up a claim."""

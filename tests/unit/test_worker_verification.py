@@ -1,6 +1,7 @@
 """`audit verify`: silent about a sound log, and naming what was done to one that is not."""
 
 from dataclasses import replace
+from datetime import date
 from uuid import uuid4
 
 import pytest
@@ -206,6 +207,20 @@ async def test_a_month_that_was_dropped_is_reported_and_no_problem(log: Log) -> 
     log.drop_month()
     report = await verify(log)
     assert (report.problems, report.dropped_months) == ([], {"2027-01"})
+
+
+async def test_records_are_not_dropped_with_a_month_that_somebody_wrote_beside_their_chain(log: Log) -> None:
+    chain_id = log.open(b"{}")
+    log.records[chain_id] = []
+    log.chains[chain_id] = replace(log.chains[chain_id], month=date(2020, 1, 1))
+    assert await problems(log) == [f"chain {chain_id}: the head says 1 records, 0 are there"]
+
+
+async def test_a_dropped_month_does_not_excuse_a_forged_head(log: Log) -> None:
+    chain_id = log.open(b"{}")
+    log.drop_month()
+    log.chains[chain_id] = replace(log.chains[chain_id], head_sequence=9)
+    assert await problems(log) == [f"chain {chain_id}: the head says 9 records, 0 are there"]
 
 
 async def test_records_that_are_gone_from_a_month_that_is_there_are_a_problem(log: Log) -> None:

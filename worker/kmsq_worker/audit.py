@@ -13,6 +13,7 @@ record in the registry chain, so that whole chains cannot vanish either.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 import pydantic_core
@@ -31,6 +32,13 @@ _GENESIS, _LINK, _HEAD = b"\x00", b"\x01", b"\x02"
 def encode_record(facts: Mapping[str, object]) -> bytes:
     """Encode the facts of a record as the bytes that are chained and stored: compact JSON, in the order given."""
     return pydantic_core.to_json({"v": RECORD_VERSION, **facts})
+
+
+def opening_record(*, chain_id: UUID, lane: str, month: date, worker: str) -> bytes:
+    """Encode, for the registry, that a chain was opened: `month` says with which partition it may be dropped."""
+    return encode_record(
+        {"event": CHAIN_OPENED, "chain": str(chain_id), "lane": lane, "month": month.isoformat(), "worker": worker}
+    )
 
 
 def genesis_mac(domain_key: DomainKey, chain_id: UUID) -> bytes:

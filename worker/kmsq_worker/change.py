@@ -18,34 +18,30 @@ tells. CreateKey alters nothing that exists: it shares the lock and makes no epo
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import datetime
 
 from kmsq_schemas.codec import encode
 from kmsq_schemas.message import ERROR_TYPE
 from kmsq_schemas.models import ErrorReply, Reply
 from kmsq_worker.change_execution import ChangeExecution
+from kmsq_worker.claim import Claim
 from kmsq_worker.custody import Custody
-from kmsq_worker.decode import Caller, Clock, Parsed, content_type_of, identify, parse, require_time_left
+from kmsq_worker.decode import Clock, Parsed, content_type_of, identify, parse, require_time_left
 from kmsq_worker.errors import (
     ExpiredException,
-    IdempotencyMismatchException,
     KmsError,
     Refused,
     Unavailable,
 )
 from kmsq_worker.execution import unexpected
 from kmsq_worker.inbox import Inbox
-from kmsq_worker.item import Item, Replayed, lost_record
+from kmsq_worker.item import Item, lost_record
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.operations import CHANGE_OPERATIONS, ChangeOperation
 from kmsq_worker.outbox import Outbox
-from kmsq_worker.store.changes import Changes, StoredOutcome, Transaction
+from kmsq_worker.store.changes import Changes, Transaction
 from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
-
-CLAIM_OUTLIVES_DEADLINE = timedelta(days=7)  # DESIGN.md §3
 
 
 class ChangeLoop:
@@ -110,10 +106,10 @@ class ChangeLoop:
         async with self._changes.transaction(exclusive=operation.exclusive) as transaction:  # (3)
             situation = await transaction.situation()
             epoch = situation.epoch
-            claim = _Claim.of(item, caller, parsed, self._custody)
+            claim = Claim.of(item, caller, parsed, self._custody)
             stored = await transaction.claim(claim.principal, claim.message_id, claim.digest, claim.expires_at)  # (4)
             if stored is not None:
-                item.outcome = claim.answer(stored, self._custody)
+                item.outcome = claim.answer(stored, self._custody, self._telemetry.tampered)
             else:
                 execution = ChangeExecution(
                     custody=self._custody,
@@ -126,7 +122,7 @@ class ChangeLoop:
                 )
                 item.touched = execution.touched
                 await self._execute(item, execution, operation, prepared)  # (5)(6)(7)
-                await _settle_claim(transaction, claim, item)
+                await _settle_claim(transaction, claim, item, self._custody)
                 epoch = execution.epoch if execution.changed else situation.epoch
             replayed = {"replayed": True} if stored is not None else {}
             await transaction.append(item.record(epoch=epoch, **replayed))  # (8)
@@ -168,37 +164,6 @@ class ChangeLoop:
             await transaction.append(lost_record(item, why, {"epoch": situation.epoch}))
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What makes two deliveries the same change. `request` is what the digest covers."""
-
-    principal: str
-    message_id: UUID
-    digest: bytes
-    request: bytes
-    expires_at: datetime
-
-    @classmethod
-    def of(cls, item: Item, caller: Caller, parsed: Parsed, custody: Custody) -> "_Claim":
-        """Build the claim: operation, encoding and body decide, `reply_to` does not (DESIGN.md §5)."""
-        if parsed.deadline is None or item.delivery.message_id is None:
-            raise RuntimeError("parse lets no change pass without these")
-        request = b"\x00".join((caller.operation.encode(), parsed.content_type.encode(), item.delivery.body))
-        return cls(
-            principal=caller.principal,
-            message_id=UUID(item.delivery.message_id),
-            digest=custody.digest(request),
-            request=request,
-            expires_at=datetime.fromtimestamp(parsed.deadline / 1000, UTC) + CLAIM_OUTLIVES_DEADLINE,
-        )
-
-    def answer(self, stored: StoredOutcome, custody: Custody) -> Replayed | IdempotencyMismatchException:
-        """Answer a request whose id was claimed before."""
-        if custody.is_digest(stored.digest, self.request):
-            return Replayed(stored.reply_type, stored.reply_body)
-        return IdempotencyMismatchException("This message_id was used for another request.")
-
-
 def _prepare(operation: ChangeOperation, parsed: Parsed) -> object:
     """Return what the operation needs made beforehand, or the error that it is refused with."""
     try:
@@ -207,14 +172,15 @@ def _prepare(operation: ChangeOperation, parsed: Parsed) -> object:
         return error
 
 
-async def _settle_claim(transaction: Transaction, claim: _Claim, item: Item) -> None:
+async def _settle_claim(transaction: Transaction, claim: Claim, item: Item, custody: Custody) -> None:
     """Store a final outcome for whoever asks again; give the claim up after one that another try may improve."""
-    outcome = item.outcome
+    outcome, content_type = item.outcome, content_type_of(item.delivery)
     if isinstance(outcome, Reply):
-        body = encode(outcome, content_type_of(item.delivery))
-        await transaction.store_outcome(claim.principal, claim.message_id, item.operation_name, body)
+        stored = claim.seal(custody, item.operation_name, encode(outcome, content_type))
     elif isinstance(outcome, KmsError) and not outcome.retryable and not isinstance(outcome, ExpiredException):
-        body = encode(ErrorReply(code=outcome.code, message=outcome.message), content_type_of(item.delivery))
-        await transaction.store_outcome(claim.principal, claim.message_id, ERROR_TYPE, body)
+        answer = ErrorReply(code=outcome.code, message=outcome.message)
+        stored = claim.seal(custody, ERROR_TYPE, encode(answer, content_type))
     else:
         await transaction.disclaim(claim.principal, claim.message_id)
+        return
+    await transaction.store_outcome(claim.principal, claim.message_id, stored)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from kmsq_worker.arn import Account
-from kmsq_worker.errors import MalformedPolicyDocumentException
+from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
 from kmsq_worker.policy.access import Value
 from kmsq_worker.policy.document import Policy, parse
 from kmsq_worker.policy.keys import ConditionKey
@@ -181,7 +181,7 @@ class Custody:
     def _policy(text: str, subject: str) -> Policy:
         try:
             return parse(text)
-        except MalformedPolicyDocumentException as error:
+        except (MalformedPolicyDocumentException, LimitExceededException) as error:
             raise Tampered(subject, "policy does not parse") from error
 
 

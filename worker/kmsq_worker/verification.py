@@ -13,6 +13,7 @@ What no worker can notice by itself, rows rolled back to an older state while no
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 from kmsq_worker import audit
@@ -20,6 +21,7 @@ from kmsq_worker.audit import ChainBroken, ChainVerifier, StoredRecord
 from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Row, Tampered, alias_subject, key_subject
 from kmsq_worker.store.auditor import Auditor
 from kmsq_worker.store.rows import AliasRow, ChainRow, KeyRow
+from kmsq_worker.wrapping import DomainKey
 
 PROBLEMS_MAX = 1_000  # a report, not a second audit log
 
@@ -55,7 +57,8 @@ class Verification:
         self._custody = custody
         self._progress = progress
         self._report = Report()
-        self._opened: set[str] = set()
+        self._opened: dict[str, date] = {}
+        """The month of each chain that was ever opened."""
         self._written: dict[str, tuple[int, str | None]] = {}
         """Of each subject: the epoch and the MAC of the last audited write."""
 
@@ -72,9 +75,9 @@ class Verification:
         for number, chain in enumerate(chains, start=1):  # (1)(2): the registry comes first
             self._progress(number, len(chains), self._report.records)
             await self._chain(chain)
-        for missing in sorted(self._opened - known):  # (3)
+        for missing in sorted(self._opened.keys() - known):  # (3)
             self._report.add(f"chain {missing}: it was opened and is gone")
-        for unknown in sorted(known - self._opened):
+        for unknown in sorted(known - self._opened.keys()):
             self._report.add(f"chain {unknown}: the registry does not know it")
         orphans = await self._auditor.orphaned_records()
         if orphans:
@@ -85,13 +88,14 @@ class Verification:
     async def _chain(self, chain: ChainRow) -> None:
         self._report.chains += 1
         try:
-            verifier = ChainVerifier(domain_key=self._custody.domain_key(chain.domain_key_id), chain_id=chain.chain_id)
+            domain_key = self._custody.domain_key(chain.domain_key_id)
+            verifier = ChainVerifier(domain_key=domain_key, chain_id=chain.chain_id)
             async for batch in self._auditor.records(chain):
                 for stored in batch:  # one by one: what stands before the first bad record is believed
                     verifier.feed((stored,))
                     self._report.records += 1
                     self._learn(stored)
-            if verifier.sequence == 0 and await self._is_dropped(chain):
+            if verifier.sequence == 0 and await self._is_dropped(chain, domain_key):
                 return
             verifier.finish(head_sequence=chain.head_sequence, head_mac=chain.head_mac, seal=chain.head_seal)
         except (ChainBroken, Tampered) as error:
@@ -100,18 +104,21 @@ class Verification:
     def _learn(self, stored: StoredRecord) -> None:
         record = json.loads(stored.record)
         if record.get("event") == audit.CHAIN_OPENED:
-            self._opened.add(record["chain"])
+            self._opened[record["chain"]] = date.fromisoformat(record["month"])
         wrote: Mapping[str, str | None] = record.get("wrote", {})
         for subject, mac in wrote.items():
             epoch = record["epoch"]
             if subject not in self._written or self._written[subject][0] <= epoch:
                 self._written[subject] = epoch, mac
 
-    async def _is_dropped(self, chain: ChainRow) -> bool:
-        """Tell whether an operator dropped the chain's whole month; the report says so."""
-        if chain.head_sequence == 0 or chain.month is None or await self._auditor.has_month(chain.month):
+    async def _is_dropped(self, chain: ChainRow, domain_key: DomainKey) -> bool:
+        """Tell whether an operator dropped the chain's whole month, by what is authenticated; the report says so."""
+        month = self._opened.get(str(chain.chain_id))
+        if chain.head_sequence == 0 or month is None or await self._auditor.has_month(month):
             return False
-        self._report.dropped_months.add(f"{chain.month:%Y-%m}")
+        if chain.head_seal != audit.head_seal(domain_key, chain.chain_id, chain.head_sequence, chain.head_mac):
+            return False
+        self._report.dropped_months.add(f"{month:%Y-%m}")
         return True
 
     async def _rows(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -18,7 +18,7 @@ from kmsq_worker.wrapping import DomainKey
 PARTITION_MONTHS_AHEAD = 3
 
 _COMMIT = "SELECT outcome, epoch, changed, committed_at FROM kmsq.commit_turn($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-_OPEN = "SELECT kmsq.open_chain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_OPEN = "SELECT kmsq.open_chain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 _OPEN_ATTEMPTS = 100  # each lost attempt means that another worker opened its chain: a whole fleet can start at once
 
 
@@ -75,11 +75,11 @@ async def open_chain(
 ) -> Chain:
     """Open a new chain for `lane` and record that in the registry chain. Raises `Unavailable`."""
     chain = Chain.begin(domain_key=domain_key, chain_id=uuid4())
-    record = audit.encode_record(
-        {"event": audit.CHAIN_OPENED, "chain": str(chain.chain_id), "lane": lane, "worker": worker},
-    )
     for _attempt in range(_OPEN_ATTEMPTS):
         registry_row = await registry(connection)
+        with translated():
+            month: date = await connection.fetchval("SELECT kmsq.audit_month()")
+        record = audit.opening_record(chain_id=chain.chain_id, lane=lane, month=month, worker=worker)
         head = Chain(
             domain_key=registry_key,
             chain_id=registry_row.chain_id,
@@ -92,6 +92,7 @@ async def open_chain(
                 _OPEN,
                 chain.chain_id,
                 lane,
+                month,
                 chain.domain_key_id,
                 chain.mac,
                 chain.seal,

@@ -18,6 +18,13 @@ from kmsq_worker.store.rows import NO_ACCOUNT_POLICY, AccountPolicyRow, AliasRow
 _LOCK = "SELECT pg_advisory_xact_lock(kmsq.account_lock())"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(kmsq.account_lock())"
 
+_SELECT_OUTCOME = """
+    SELECT digest, reply_type, reply_body, seal FROM kmsq.change_requests WHERE principal = $1 AND message_id = $2
+"""
+_UPDATE_OUTCOME = """
+    UPDATE kmsq.change_requests SET reply_type = $3, reply_body = $4, seal = $5
+    WHERE principal = $1 AND message_id = $2
+"""
 _SITUATION = """
     SELECT clock_timestamp() AS clock, (SELECT coalesce(max(epoch), 0) FROM kmsq.change_log) AS epoch, policy.*
     FROM (SELECT true) AS always LEFT JOIN kmsq.account_policy AS policy ON true
@@ -45,11 +52,12 @@ _UPDATE_ALIAS = _update("kmsq.aliases", AliasRow, "alias_name")
 
 @dataclass(frozen=True, slots=True)
 class StoredOutcome:
-    """How a change ended when it was first asked for. `digest` recognises the request."""
+    """How a change ended when it was first asked for. `digest` recognises the request, `seal` covers it all."""
 
     digest: bytes
     reply_type: str
     reply_body: bytes
+    seal: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class Transaction:
             if claimed:
                 return None
             row = await self._connection.fetchrow(
-                "SELECT digest, reply_type, reply_body FROM kmsq.change_requests WHERE principal = $1 AND message_id = $2",
+                _SELECT_OUTCOME,
                 principal,
                 message_id,
             )
@@ -105,15 +113,11 @@ class Transaction:
             raise Unavailable("claim vanished")
         return StoredOutcome(**row)
 
-    async def store_outcome(self, principal: str, message_id: UUID, reply_type: str, reply_body: bytes) -> None:
+    async def store_outcome(self, principal: str, message_id: UUID, outcome: StoredOutcome) -> None:
         """Store how the change ended."""
         with translated():
             await self._connection.execute(
-                "UPDATE kmsq.change_requests SET reply_type = $3, reply_body = $4 WHERE principal = $1 AND message_id = $2",
-                principal,
-                message_id,
-                reply_type,
-                reply_body,
+                _UPDATE_OUTCOME, principal, message_id, outcome.reply_type, outcome.reply_body, outcome.seal
             )
 
     async def disclaim(self, principal: str, message_id: UUID) -> None:
