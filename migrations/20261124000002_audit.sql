@@ -31,15 +31,19 @@ CREATE TABLE kmsq.audit_records (
     PRIMARY KEY (chain_id, sequence, recorded_at)
 ) PARTITION BY RANGE (recorded_at);
 
+-- For `audit tail`: a few pages for millions of records, which arrive in the order of their time.
+CREATE INDEX audit_records_by_time ON kmsq.audit_records USING brin (recorded_at);
+
 CREATE TABLE kmsq.audit_records_default PARTITION OF kmsq.audit_records DEFAULT;
 
 GRANT SELECT ON kmsq.audit_chains TO kmsq_crypto, kmsq_change, kmsq_auditor;
 GRANT SELECT ON kmsq.audit_records, kmsq.audit_registry TO kmsq_auditor;
 
 -- Makes the partitions of this month and the next `months`. A month that already has rows in the DEFAULT partition
--- stays there. Months are those of UTC.
+-- stays there. Months are those of UTC. Making one locks out readers and waits for them, a second at most: months are
+-- made ahead, so that it can be tried again.
 CREATE FUNCTION kmsq.ensure_audit_partitions(months integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     first_month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
     month_start timestamp;
@@ -77,20 +81,21 @@ CREATE FUNCTION kmsq.append_audit(
     p_records bytea[], p_macs bytea[], p_head_seal bytea
 ) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    now_once timestamptz := clock_timestamp(); -- a chain's month is its records' month, at midnight, too
 BEGIN
     UPDATE kmsq.audit_chains
     SET head_sequence = p_expected_sequence + cardinality(p_macs),
         head_mac = p_macs[cardinality(p_macs)],
         head_seal = p_head_seal
-    WHERE chain_id = p_chain_id AND month = kmsq.audit_month()
+    WHERE chain_id = p_chain_id AND month = date_trunc('month', now_once AT TIME ZONE 'UTC')::date
       AND head_sequence = p_expected_sequence AND head_mac = p_expected_mac;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     INSERT INTO kmsq.audit_records (chain_id, sequence, recorded_at, record, mac)
-    SELECT p_chain_id, p_expected_sequence + entry.position, now_once.at, entry.record, entry.mac
-    FROM unnest(p_records, p_macs) WITH ORDINALITY AS entry (record, mac, position),
-        (SELECT clock_timestamp() AS at) AS now_once;
+    SELECT p_chain_id, p_expected_sequence + entry.position, now_once, entry.record, entry.mac
+    FROM unnest(p_records, p_macs) WITH ORDINALITY AS entry (record, mac, position);
     RETURN true;
 END
 $$;

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 DELIVERY_LIMIT = 20  # deliveries; a plain close of a connection counts as one, hence not lower
+DEAD_MAX_BYTES = 1024**3  # bytes; beyond it the oldest go: a flood of refusals must not fill the broker's disk
 DEAD_DELIVERY_LIMIT = 1_000_000  # each look at a dead letter counts; RabbitMQ 4 would drop it after 20
 DEAD_TTL_MS = 14 * 24 * 60 * 60 * 1000  # milliseconds: 14 days for an operator to look
 
@@ -64,7 +65,12 @@ QUEUE_ARGUMENTS: Arguments = MappingProxyType(
     }
 )
 DEAD_QUEUE_ARGUMENTS: Arguments = MappingProxyType(
-    {"x-queue-type": "quorum", "x-message-ttl": DEAD_TTL_MS, "x-delivery-limit": DEAD_DELIVERY_LIMIT}
+    {
+        "x-queue-type": "quorum",
+        "x-message-ttl": DEAD_TTL_MS,
+        "x-delivery-limit": DEAD_DELIVERY_LIMIT,
+        "x-max-length-bytes": DEAD_MAX_BYTES,
+    }
 )
 REPLY_QUEUE_ARGUMENTS: Arguments = MappingProxyType({"x-queue-type": "classic"})
 """For a client's own reply queue, which is exclusive."""

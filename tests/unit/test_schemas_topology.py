@@ -107,6 +107,7 @@ def test_queues_lose_nothing_when_they_dead_letter() -> None:
     assert dict(QUEUES["kmsq.dead"]) == {
         "x-queue-type": "quorum",
         "x-message-ttl": 1_209_600_000,
+        "x-max-length-bytes": 1_073_741_824,
         "x-delivery-limit": 1_000_000,  # looking at a dead letter must not be what loses it
     }
     assert dict(EXCHANGES) == {"kmsq.requests": "topic", "kmsq.replies": "topic", "kmsq.dead": "fanout"}

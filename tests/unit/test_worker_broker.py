@@ -71,7 +71,21 @@ def publishing() -> FakeChannel:
 @pytest.fixture
 async def broker(publishing: FakeChannel) -> Broker:
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    return Broker(user="kmsq-worker", publishing=cast("Channel", publishing), lost=lost)
+
+    async def open_channel() -> Channel:
+        raise AssertionError("nothing is consumed")
+
+    return Broker(user="kmsq-worker", publishing=cast("Channel", publishing), open_channel=open_channel, lost=lost)
+
+
+def opening(broker: Broker, channel: FakeChannel) -> Broker:
+    """Let the broker's next channel be this one."""
+
+    async def open_channel() -> Channel:
+        return cast("Channel", channel)
+
+    broker._open_channel = open_channel
+    return broker
 
 
 def reply(**changes: Any) -> OutgoingReply:
@@ -88,8 +102,9 @@ def reply(**changes: Any) -> OutgoingReply:
     return OutgoingReply(**{**values, **changes})
 
 
-def message(tag: int = 1, **properties: Any) -> DeliveredMessage:
-    deliver = Basic.Deliver("consumer", tag, redelivered=False, exchange="kmsq.requests", routing_key="alice.Encrypt")
+def message(tag: int = 1, *, redelivered: bool = False, **properties: Any) -> DeliveredMessage:
+    key = "alice.Encrypt"
+    deliver = Basic.Deliver("consumer", tag, redelivered=redelivered, exchange="kmsq.requests", routing_key=key)
     header = ContentHeader(properties=Basic.Properties(**properties))
     return DeliveredMessage(delivery=deliver, header=header, body=CANARY, channel=cast("Any", None))
 
@@ -172,7 +187,7 @@ async def test_deliveries_go_into_their_queue_s_inbox_and_are_acknowledged_on_it
     channels = {queue: FakeChannel() for queue in (Queue.CRYPTO, Queue.READ)}
     inboxes = {queue: Inbox(principal_max=10) for queue in channels}
     for queue, channel in channels.items():
-        await broker.consume(queue, cast("Channel", channel), inboxes[queue])
+        await opening(broker, channel).consume(queue, inboxes[queue])
         assert channel.callback is not None
         for tag in (1, 2, 3):
             await channel.callback(message(tag, user_id="alice"))
@@ -188,7 +203,7 @@ async def test_deliveries_go_into_their_queue_s_inbox_and_are_acknowledged_on_it
 
 async def test_acknowledging_on_a_lost_channel_is_unavailable(broker: Broker) -> None:
     channel, inbox = FakeChannel(), Inbox(principal_max=10)
-    await broker.consume(Queue.CRYPTO, cast("Channel", channel), inbox)
+    await opening(broker, channel).consume(Queue.CRYPTO, inbox)
     assert channel.callback is not None
     await channel.callback(message())
     channel.failure = ChannelInvalidStateError()
@@ -197,7 +212,7 @@ async def test_acknowledging_on_a_lost_channel_is_unavailable(broker: Broker) ->
     with pytest.raises(Unavailable):
         await broker.cancel_consumers()
     with pytest.raises(Unavailable):
-        await broker.consume(Queue.READ, cast("Channel", channel), inbox)
+        await opening(broker, channel).consume(Queue.READ, inbox)
 
 
 @pytest.mark.parametrize(
@@ -212,10 +227,15 @@ async def test_acknowledging_on_a_lost_channel_is_unavailable(broker: Broker) ->
     ],
 )
 def test_a_delivery_is_what_the_broker_handed_over(headers: dict[str, Any] | None, attempt: int) -> None:
-    found = _delivery(Queue.CRYPTO, message(9, user_id="alice", message_type="Encrypt", headers=headers))
+    sent = message(9, redelivered=True, user_id="alice", message_type="Encrypt", headers=headers)
+    found = _delivery(Queue.CRYPTO, sent)
     assert (found.queue, found.tag, found.routing_key, found.body) == (Queue.CRYPTO, 9, "alice.Encrypt", CANARY)
     assert (found.user_id, found.type, found.message_id) == ("alice", "Encrypt", None)
     assert (found.attempt, found.headers, found.throttled) == (attempt, headers or {}, False)
+
+
+def test_a_sender_does_not_count_its_own_deliveries() -> None:
+    assert _delivery(Queue.CRYPTO, message(headers={"x-delivery-count": 50})).attempt == 1
 
 
 async def test_what_is_lost_first_is_what_is_told(broker: Broker) -> None:

@@ -84,6 +84,7 @@ def test_well_formed_names_are_believed(name: str) -> None:
         ("sender-selected-distribution", {"headers": {**HEADERS, "CC": ["bob.GenerateRandom"]}}),
         ("sender-selected-distribution", {"headers": {**HEADERS, "CC": None}}),
         ("sender-selected-distribution", {"headers": {**HEADERS, "BCC": ["kmsq.dead"]}}),
+        ("dead-lettered", {"headers": {**HEADERS, "x-death": [{"queue": "kmsq.reply.alice.x"}]}}),
         *(
             ("foreign-reply-to", {"reply_to": address})
             for address in (

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import struct
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
 
@@ -72,9 +72,17 @@ def survive_unreadable_properties() -> None:
 class Broker:
     """The channels of one session."""
 
-    def __init__(self, *, user: str, publishing: Channel, lost: asyncio.Future[None]) -> None:
+    def __init__(
+        self,
+        *,
+        user: str,
+        publishing: Channel,
+        open_channel: Callable[[], Awaitable[Channel]],
+        lost: asyncio.Future[None],
+    ) -> None:
         self._user = user
         self._publishing = publishing
+        self._open_channel = open_channel
         self._consuming: dict[Queue, Channel] = {}
         self._consumer_tags: dict[Queue, str] = {}
         self._unsettled: dict[Queue, Unsettled] = {}
@@ -85,8 +93,9 @@ class Broker:
         """Wait until a connection or channel is lost, then raise `Unavailable`."""
         await asyncio.shield(self._lost)
 
-    async def consume(self, queue: Queue, channel: Channel, inbox: Inbox) -> None:
+    async def consume(self, queue: Queue, inbox: Inbox) -> None:
         """Let the deliveries of `queue` into `inbox`. Raises `Unavailable`."""
+        channel = await self._open_channel()
         unsettled = self._unsettled[queue] = Unsettled()
 
         # aiormq starts these one after the other, in the order of their tags: no lower tag is missing in `unsettled`.
@@ -178,12 +187,8 @@ class Broker:
 
 
 @asynccontextmanager
-async def connected(url: str, name: str, inboxes: Mapping[Queue, Inbox]) -> AsyncGenerator[Broker]:
-    """
-    Hold the connections and channels of a session, whose deliveries go into `inboxes`.
-
-    Raises `Unavailable`.
-    """
+async def connected(url: str, name: str) -> AsyncGenerator[Broker]:
+    """Hold the connections of a session. Nothing is delivered before `consume`. Raises `Unavailable`."""
     survive_unreadable_properties()
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     async with (
@@ -191,11 +196,12 @@ async def connected(url: str, name: str, inboxes: Mapping[Queue, Inbox]) -> Asyn
         _connection(url, f"{name} requests", lost) as requests,
     ):
         publishing = await _channel(replies, lost, publisher_confirms=True)
-        broker = Broker(user=URL(url).user or "guest", publishing=publishing, lost=lost)
-        for queue, inbox in inboxes.items():
-            channel = await _channel(requests, lost, publisher_confirms=False)
-            await broker.consume(queue, channel, inbox)
-        yield broker
+        yield Broker(
+            user=URL(url).user or "guest",
+            publishing=publishing,
+            open_channel=lambda: _channel(requests, lost, publisher_confirms=False),
+            lost=lost,
+        )
 
 
 @asynccontextmanager
@@ -246,10 +252,11 @@ def _lose(lost: asyncio.Future[None], error: BaseException | None) -> None:
 def _delivery(queue: Queue, message: DeliveredMessage) -> Delivery:
     properties = message.header.properties
     headers = properties.headers or {}
-    count = headers.get("x-delivery-count")
     frame = message.delivery
     if not isinstance(frame, Basic.Deliver):
         raise TypeError("not a delivery")
+    # On a first delivery this header is the sender's: the broker writes it only when it delivers again.
+    count = headers.get("x-delivery-count") if frame.redelivered else None
     return Delivery(
         queue=queue,
         tag=frame.delivery_tag or 0,

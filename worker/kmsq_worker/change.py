@@ -43,6 +43,8 @@ from kmsq_worker.store.changes import Changes, Transaction
 from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
 
+FORGET_EVERY = 1_000  # changes between two batches of forgotten claims: more are forgotten than made
+
 
 class ChangeLoop:
     """The lane that makes changes, one at a time. `run` ends when its inbox is closed and empty."""
@@ -70,6 +72,7 @@ class ChangeLoop:
         self._administrators = administrators
         self._outbox = outbox
         self._suspects = suspects
+        self._made = 0
         self._clock = clock
         self._telemetry = telemetry
         self._reached = reached
@@ -88,6 +91,9 @@ class ChangeLoop:
                 await self._record_lost(lost.item, lost.why)
             await self._outbox.acknowledge([item])  # (10)
             await self._suspects.release(item.delivery)
+            self._made += 1
+            if self._made % FORGET_EVERY == 0:
+                await self._changes.forget_expired()
 
     async def _decode(self, item: Item) -> None:
         try:

@@ -34,6 +34,7 @@ from kmsq_worker.ports import Delivery
 
 CHANGE_DEADLINE_MAX_MS = 3_600_000  # DESIGN.md §3: a change's deadline is at most an hour ahead
 DEADLINE_MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999: the database's timestamps end later
+DEATH_HEADER = "x-death"  # written by the broker when it dead-letters
 CORRELATION_ID_MAX_CHARS = 255  # AMQP short string
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -83,6 +84,9 @@ def identify(delivery: Delivery) -> Caller:
         raise Refused("routing-key-mismatch")
     if not SENDER_SELECTED_HEADERS.isdisjoint(delivery.headers):
         raise Refused("sender-selected-distribution")
+    if DEATH_HEADER in delivery.headers:
+        # A reply queue of the sender's can dead-letter into `kmsq.requests`, past the broker's topic permissions.
+        raise Refused("dead-lettered")
     instance = parse_reply_to(delivery.reply_to, principal)
     if instance is None:
         raise Refused("foreign-reply-to")

@@ -43,6 +43,7 @@ def served(host: str, port: int, health: Health, registry: CollectorRegistry) ->
     class Handler(BaseHTTPRequestHandler):
         """Three paths, GET only."""
 
+        timeout = 5  # seconds for a request: a slow reader must not keep a thread
         server_version = "kmsq"
         sys_version = ""
 

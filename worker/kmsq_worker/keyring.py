@@ -105,6 +105,11 @@ class Keyring:
         self._keys: Bounded[str, Key] = Bounded(capacity)
         self._materials: Bounded[str, dict[int, Material]] = Bounded(capacity)
 
+    @property
+    def epoch(self) -> int:
+        """The epoch up to which this keyring follows the change log."""
+        return self._epoch
+
     async def view(self, wanted: Iterable[Wanted]) -> View:
         """Return a view of `wanted`, loading what is not here in one go. Raises `Unavailable`."""
         view = View(self._epoch, self._account_policy)

@@ -82,11 +82,16 @@ async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
             alarm=worker.telemetry.tampered,
             count=worker.telemetry.keyring,
         )
+        # The broker before the lanes: each lane opens an audit chain, whose opening is on record for ever, and an outage
+        # of the broker must not fill the registry. Deliveries after the lanes: a worker that cannot write to the audit
+        # log must not take requests, give them back and so use up their delivery limit.
+        broker = await stack.enter_async_context(amqp.connected(worker.settings.amqp_url, worker.name))
         lanes = {queue: await stack.enter_async_context(_lane(worker, queue, custody)) for queue in inboxes}
-        broker = await stack.enter_async_context(amqp.connected(worker.settings.amqp_url, worker.name, inboxes))
         suspects = await stack.enter_async_context(released(Suspects(marks=reader, custody=custody)))
         shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker), suspects)
         loops = [shared.loop(queue, inbox, lanes[queue]) for queue, inbox in inboxes.items()]
+        for queue, inbox in inboxes.items():
+            await broker.consume(queue, inbox)
         await in_own_task(run_lanes(worker, stop, broker=broker, loops=loops, reader=reader, inboxes=inboxes))
 
 
@@ -155,7 +160,11 @@ async def _watch_database(reader: Reader) -> None:
 async def _check(worker: Worker) -> Account:
     async with connected(worker.settings.database_url) as connection:
         await schema.require_schema(connection)
-        await chains.ensure_partitions(connection)
+        try:
+            await chains.ensure_partitions(connection)
+        except Unavailable as error:
+            # A long reader is in the way. Months are made three ahead, and there is a DEFAULT partition.
+            LOGGER.warning("audit partitions not made ahead", extra={"reason": type(error.__cause__).__name__})
         return await schema.require_account(connection)
 
 
@@ -181,8 +190,6 @@ async def _lane(worker: Worker, queue: Queue, custody: Custody) -> AsyncGenerato
             lane=queue.name.lower(),
             worker=worker.name,
         )
-        # The first record goes in before anything is consumed: a worker that cannot write to the audit log must not
-        # take requests, give them back and so use up their delivery limit.
         await chains.begin(connection, chain, worker.name)
         lane = _Lane(
             Committer(connection=connection, chain=chain),

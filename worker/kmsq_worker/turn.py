@@ -166,6 +166,6 @@ class TurnLoop:
 
     async def _record_lost(self, turn: Turn, lost: Sequence[Lost]) -> None:
         records = [lost_record(one.item, one.why, {"epoch": turn.epoch, "turn": turn.number}) for one in lost]
-        result = await self._committer.commit(epoch=turn.epoch, subjects=(), deadline=None, records=records)
+        result = await self._committer.commit(epoch=self._keyring.epoch, subjects=(), deadline=None, records=records)
         if result.outcome != "committed":
             raise Unavailable("audit chain is closed")

@@ -31,7 +31,7 @@ def audit_tail(count: int) -> None:
 
 
 async def _tail(source: Source, count: int) -> None:
-    async with connected(source.database_url()) as connection:
+    async with connected(source.database_url(), unhurried=True) as connection:
         await schema.require_schema(connection)
         for record in await Auditor(connection=connection).tail(count):
             click.echo(json.dumps(record))
@@ -68,7 +68,7 @@ def audit_verify(output: str) -> None:
 async def _verify(source: Source) -> Report:
     root_key = load_root_key_file(source.root_key_file())
     url = source.database_url()
-    async with connected(url) as connection, pooled(url) as pool:
+    async with connected(url, unhurried=True) as connection, pooled(url) as pool:
         await schema.require_schema(connection)
         account = await schema.require_account(connection)
         custody = Custody(account=account, root_key=root_key, load=Reader(pool=pool).domain_keys)

@@ -134,7 +134,7 @@ def _locate_blob(execution: TurnExecution, blob: bytes, key_id: str | None) -> t
     try:
         key = execution.locate_reference(KeyReference(KeyReferenceKind.KEY_ID, header.key_id), header.key_id)
     except NotFoundException as error:
-        # A blob that names no key of ours is as invalid as any other: it must not tell which keys exist.
+        # As invalid as any other blob. (A forged blob that names a key which exists is denied, as in AWS.)
         raise InvalidCiphertextException(reason="unknown-key") from error
     return key, header
 

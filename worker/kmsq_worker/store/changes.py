@@ -25,6 +25,13 @@ _UPDATE_OUTCOME = """
     UPDATE kmsq.change_requests SET reply_type = $3, reply_body = $4, seal = $5
     WHERE principal = $1 AND message_id = $2
 """
+_FORGET_EXPIRED = """
+    DELETE FROM kmsq.change_requests WHERE (principal, message_id) IN (
+        SELECT principal, message_id FROM kmsq.change_requests
+        WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+"""
+FORGET_BATCH = 5_000  # claims; far less than a statement's time allows
 _SITUATION = """
     SELECT clock_timestamp() AS clock, (SELECT coalesce(max(epoch), 0) FROM kmsq.change_log) AS epoch, policy.*
     FROM (SELECT true) AS always LEFT JOIN kmsq.account_policy AS policy ON true
@@ -259,6 +266,6 @@ class Changes:
         change.committed()
 
     async def forget_expired(self) -> None:
-        """Delete claims whose time is over. Raises `Unavailable`."""
+        """Delete claims whose time is over, a batch of them. Raises `Unavailable`."""
         with translated():
-            await self._connection.execute("DELETE FROM kmsq.change_requests WHERE expires_at < clock_timestamp()")
+            await self._connection.execute(_FORGET_EXPIRED, FORGET_BATCH)

@@ -23,6 +23,8 @@ _SERVER_SETTINGS = {
     "jit": "off",  # every statement here is short; compiling one costs more than running it
 }
 
+_UNHURRIED = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+
 # InternalClientError: what asyncpg raises, now and then, when the server goes away between two messages.
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
@@ -44,14 +46,14 @@ def translated() -> Generator[None]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncGenerator[asyncpg.Connection]:
-    """Hold one connection. Raises `Unavailable`."""
+async def connected(url: str, *, unhurried: bool = False) -> AsyncGenerator[asyncpg.Connection]:
+    """Hold one connection; an `unhurried` one may take any time for a statement. Raises `Unavailable`."""
     with translated():
         connection = await asyncpg.connect(
             url,
             timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=STATEMENT_TIMEOUT_SECONDS + 1,
-            server_settings=_SERVER_SETTINGS,
+            command_timeout=None if unhurried else STATEMENT_TIMEOUT_SECONDS + 1,
+            server_settings=_SERVER_SETTINGS | (_UNHURRIED if unhurried else {}),
         )
     try:
         yield connection
