@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -18,6 +18,7 @@ from uuid import uuid4
 import aiormq
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import (
+    AMQPError,
     ChannelAccessRefused,
     ChannelInvalidStateError,
     ChannelPreconditionFailed,
@@ -224,7 +225,8 @@ async def connected(url: str, *, principal: str | None = None) -> AsyncGenerator
     A broker administrator may have the replies of any `principal` routed to it.
     """
     name = principal or URL(url).user or ""
-    async with aiormq.connect(url) as connection:
+    connection = await aiormq.connect(url)
+    try:
         channel = await connection.channel(publisher_confirms=True)
         producer = Producer(channel, name, new_instance())
 
@@ -235,6 +237,9 @@ async def connected(url: str, *, principal: str | None = None) -> AsyncGenerator
         await channel.queue_bind(producer.reply_to, REPLIES_EXCHANGE, reply_routing_key(name, producer.instance))
         await channel.basic_consume(producer.reply_to, heard, no_ack=True)
         yield producer
+    finally:
+        with suppress(AMQPError, OSError):  # the broker may be gone
+            await connection.close()
 
 
 async def flood(

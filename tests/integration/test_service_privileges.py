@@ -97,7 +97,7 @@ async def test_functions_that_run_as_their_owner_resolve_names_in_no_schema_of_t
     await connection.close()
     powerful = [row for row in rows if row["prosecdef"]]
     assert {row["proname"] for row in powerful} >= {"append_audit", "commit_turn", "open_chain"}
-    assert {tuple(row["proconfig"]) for row in powerful} == {("search_path=pg_catalog, pg_temp",)}
+    assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in powerful)
 
 
 async def test_a_worker_without_the_role_of_changes_serves_everything_else(lone: PrivateStack, boss: Producer) -> None:
