@@ -5,6 +5,9 @@ MESSAGE_MAX_BYTES = 4 * 1024 * 1024  # body of any message, each way: DESIGN.md 
 SINGLE_BODY_MAX_BYTES = 128 * 1024  # ordinary requests: 10 grant tokens of 8,192 characters, a context and a plaintext
 POLICY_BODY_MAX_BYTES = 256 * 1024  # requests that carry a policy: 32,768 bytes, each of which JSON may write as \u00xx
 
+# Deadlines
+CHANGE_DEADLINE_MAX_MS = 3_600_000  # milliseconds ahead: DESIGN.md §3; claims outlive deadlines and must end some day
+
 # Symmetric cryptography
 PLAINTEXT_MAX_BYTES = 4096  # service model, PlaintextType
 CIPHERTEXT_MAX_BYTES = 6144  # service model, CiphertextType

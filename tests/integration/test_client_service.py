@@ -107,3 +107,8 @@ async def test_the_doctor_finds_a_whole_service_healthy(stack: PrivateStack) -> 
     done = await asyncio.to_thread(run)
     assert done.returncode == 0, done.stdout
     assert all(check["Ok"] is not False for check in json.loads(done.stdout))
+
+
+async def test_a_change_may_be_given_more_than_an_hour(stack: PrivateStack) -> None:
+    async with Client(stack.administrator_url) as client:
+        assert (await client.create_key(timeout_seconds=100_000)).key_metadata.enabled

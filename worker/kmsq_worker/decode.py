@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kmsq_schemas import limits
 from kmsq_schemas.codec import ContentType, MalformedBody, decode
 from kmsq_schemas.message import (
     HEADER_DEADLINE,
@@ -32,7 +33,6 @@ from kmsq_worker.errors import (
 )
 from kmsq_worker.ports import Delivery
 
-CHANGE_DEADLINE_MAX_MS = 3_600_000  # DESIGN.md §3: a change's deadline is at most an hour ahead
 DEADLINE_MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999: the database's timestamps end later
 DEATH_HEADER = "x-death"  # written by the broker when it dead-letters
 CORRELATION_ID_MAX_CHARS = 255  # AMQP short string
@@ -155,7 +155,7 @@ def _deadline(delivery: Delivery, caller: Caller, now: int) -> int | None:
         message = "deadline must be Unix milliseconds."
         raise ValidationException(message)
     require_time_left(deadline, now)
-    if caller.spec.is_change and deadline > now + CHANGE_DEADLINE_MAX_MS:
+    if caller.spec.is_change and deadline > now + limits.CHANGE_DEADLINE_MAX_MS:
         message = f"The deadline of {caller.operation} may be at most an hour ahead."
         raise ValidationException(message)
     return deadline

@@ -34,11 +34,12 @@ from kmsq.amqp.skew import ClockSkew
 from kmsq.amqp.supervisor import Supervisor
 from kmsq.errors import ClientClosed
 from kmsq.retry import RetryPolicy
-from kmsq_schemas import codec
+from kmsq_schemas import codec, limits
 from kmsq_schemas.content import ContentType
 from kmsq_schemas.models import Reply, Request
-from kmsq_schemas.operations import Operation
+from kmsq_schemas.operations import SPECS, Operation
 
+DEADLINE_MARGIN_MS = 60_000  # below the longest deadline that a change may have: clocks differ
 LAST_PUBLISH_SECONDS = 1.0  # for publishes to end after their connection has
 
 log = logging.getLogger("kmsq.amqp")
@@ -134,7 +135,10 @@ class AmqpTransport:
 
     async def _publish(self, link: Link, pending: Pending, attempt: int) -> None:
         remaining = pending.expires_at - asyncio.get_running_loop().time()
-        deadline_ms = self.skew.server_now_ms() + round(remaining * 1000)
+        left_ms = round(remaining * 1000)
+        if SPECS[pending.operation].is_change:  # a longer wait than the service takes has later attempts
+            left_ms = min(left_ms, limits.CHANGE_DEADLINE_MAX_MS - DEADLINE_MARGIN_MS)
+        deadline_ms = self.skew.server_now_ms() + left_ms
         event: Event
         try:
             confirmation = await link.publish(pending, deadline_ms=deadline_ms)
