@@ -54,13 +54,13 @@ class Worker(Node):
         """Wait until /readyz says yes. Raises `ServiceError` when the process ends or `seconds` have passed."""
         self.daemon.wait_ready(self.is_ready, seconds)
 
-    def is_ready(self) -> bool:
-        """Whether /readyz says yes."""
-        return self.health("/readyz") == http.HTTPStatus.OK
+    def is_ready(self, *, process: int = 0) -> bool:
+        """Whether /readyz says yes; `process` is a child's number with `--processes N`."""
+        return self.health("/readyz", process=process) == http.HTTPStatus.OK
 
-    def health(self, path: str) -> int | None:
+    def health(self, path: str, *, process: int = 0) -> int | None:
         """Return the HTTP status of `path` on the health port; None when nothing answers."""
-        connection = http.client.HTTPConnection(HOST, self.health_port, timeout=2)
+        connection = http.client.HTTPConnection(HOST, self.health_port + process, timeout=2)
         try:
             connection.request("GET", path)
             return connection.getresponse().status
