@@ -5,7 +5,8 @@ from functools import cache
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kmsq_worker.policy.patterns import Matcher, arn_glob, glob, plain
+from kmsq_worker.policy.matcher import Matcher
+from kmsq_worker.policy.patterns import arn_glob, glob, plain
 
 TEXTS = st.text("ab:.\n", max_size=12)
 GLOBS = st.text("ab:.*?\n", max_size=8)

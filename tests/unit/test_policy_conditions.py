@@ -5,6 +5,7 @@ A row is a condition, the request's encryption context and other values, and whe
 differ (the safe side of an ambiguity) the row says `IN_DENY_ONLY`.
 """
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -290,6 +291,37 @@ def test_a_value_of_the_wrong_type_is_never_compared(condition: dict[str, dict[s
         decide("Deny", Row(condition, holds=True, values={key: value}))
 
 
-def test_a_policy_full_of_stars_is_matched_in_linear_time() -> None:
-    row = app("StringLike", "*a" * 2_000 + "*b", {"app": "a" * 8_000}, holds=False)
-    assert decide("Allow", row) is Decision.NEUTRAL
+def test_text_between_stars_is_found_wherever_it_is() -> None:
+    pattern = "*" + "a" * 120 + "b*c*"
+    assert decide("Allow", app("StringLike", pattern, {"app": "a" * 8_000 + "bc"}, holds=True)) is Decision.ALLOW
+    assert decide("Allow", app("StringLike", pattern, {"app": "a" * 8_000 + "cb"}, holds=False)) is Decision.NEUTRAL
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "ForAnyValue:StringLike", "Null"])
+def test_a_context_key_spelt_in_many_ways_is_unknown(operator: str) -> None:
+    spellings = ["".join(letters) for letters in itertools.product("aA", "pP", "pP", "qQ")]
+    for many, holds in ((8, True), (9, IN_DENY_ONLY)):
+        row = Row(
+            {operator: {"kms:EncryptionContext:appq": "false" if operator == "Null" else "x"}},
+            holds,
+            context=dict.fromkeys(spellings[:many], "y" if "Not" in operator else "x"),
+        )
+        test_an_allow_applies_when_its_condition_holds(row)
+        test_a_deny_applies_when_its_condition_holds(row)
+
+
+def test_one_access_may_be_asked_by_many_policies() -> None:
+    access = Access(ALICE, "kms:Encrypt", KEY, {"app": "X1", "b": "2"})
+    for condition, holds in (
+        ({"StringLike": {"kms:EncryptionContext:app": "X*"}}, True),
+        ({"StringLike": {"kms:EncryptionContext:app": ["X*", "y"]}}, True),
+        ({"StringNotLike": {"kms:EncryptionContext:app": "X*"}}, False),
+        ({"StringEqualsIgnoreCase": {"kms:EncryptionContext:APP": "x1"}}, True),
+        ({"StringLike": {"kms:EncryptionContext:app": "x*"}}, False),
+        ({"ForAllValues:StringLike": {"kms:EncryptionContextKeys": ["a*", "b"]}}, True),
+        ({"ForAllValues:StringLike": {"kms:EncryptionContextKeys": ["a*", "c"]}}, False),
+        ({"ForAllValues:StringLike": {"kms:EncryptionContextKeys": ["a*", "app", "b"]}}, True),
+    ):
+        statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*", "Condition": condition}
+        policy = parse(json.dumps({"Statement": statement}))
+        assert evaluate(policy, access) is (Decision.ALLOW if holds else Decision.NEUTRAL), condition

@@ -1,13 +1,24 @@
 """What is asked for, as policies see it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
 Value: TypeAlias = str | bool | int | tuple[str, ...]
-
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A request's values of one condition key, and which of them matched which patterns: nothing is matched twice."""
+
+    all: frozenset[str]
+    matched: dict[frozenset[object], frozenset[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Count the values."""
+        return len(self.all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +30,8 @@ class Access:
     `values` holds the other condition keys, spelt as in `keys.ConditionKey`; moments are seconds since 1970. It need
     hold only what `Policy.condition_keys` of the policies at hand names. A condition on a value of the wrong type raises
     `TypeError`: better no answer than a deny that does not deny.
+
+    What conditions read is worked out once and kept, so none of it may change after the first decision.
     """
 
     principal: str
@@ -26,3 +39,18 @@ class Access:
     resource: str
     context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     values: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
+    _pairs: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _texts: dict[tuple[str, bool], Texts | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def pairs(self, folded_key: str) -> list[str]:
+        """Give the values of the context's keys that are `folded_key` but for their case."""
+        if not self._pairs:
+            for key, value in self.context.items():
+                self._pairs.setdefault(key.casefold(), []).append(value)
+        return self._pairs.get(folded_key, [])
+
+    def texts(self, name: tuple[str, bool], read: Callable[["Access"], Texts | None]) -> Texts | None:
+        """Give what `read` gives, but read it only once; `name` tells apart what is read."""
+        if name not in self._texts:
+            self._texts[name] = read(self)
+        return self._texts[name]

@@ -8,11 +8,11 @@ for a negated one (`StringNotEquals`). When the request lacks the key: a plain o
 Where AWS leaves the meaning open, the answer is the one that cannot widen an allow or dodge a deny: in an Allow the
 condition must hold for *every* value, in a Deny for *any*. That is so for an operator without `ForAnyValue:` or
 `ForAllValues:` when the request has several values, e.g. two pairs whose keys differ in case only; for a missing key
-under `ForAnyValue:…IfExists`; and for what every request has (the time, a key's aliases), should the worker fail to
-supply it.
+under `ForAnyValue:…IfExists`; for what every request has (the time, a key's aliases), should the worker fail to
+supply it; and for a context key that one request spells in many ways.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -21,7 +21,7 @@ from typing import Final
 from kmsq_worker.policy.access import Access
 from kmsq_worker.policy.flaw import Flaw, shown
 from kmsq_worker.policy.keys import ENCRYPTION_CONTEXT, Key, find
-from kmsq_worker.policy.operators import FIELD, OPERATORS, Operator, Test, truth
+from kmsq_worker.policy.operators import FIELD, OPERATORS, Operator, Presence, Read, Test, truth
 
 _IF_EXISTS: Final = "IfExists"
 _NULL: Final = "Null"
@@ -36,20 +36,29 @@ class _Set(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One operator applied to one key."""
+    """
+    One operator applied to one key.
+
+    `read` gives the request's values as `test` counts them. `every` tells whether all must match or one suffices.
+    """
 
     key: Key
+    read: Read
     test: Test
-    quantifier: Callable[[list[bool]], bool]
+    negated: bool
+    every: bool
     missing: bool
     unknown: bool
 
     def holds(self, access: Access) -> bool:
         """Tell whether the request satisfies it."""
-        values = self.key.read(access)
+        values = self.read(access)
         if not values:
             return self.unknown if values is None else self.missing
-        return self.quantifier([self.test(value, access.principal) for value in values])
+        matching = self.test.count(values, access.principal)
+        if self.negated:
+            matching = len(values) - matching
+        return matching == len(values) if self.every else matching > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,15 @@ def _condition(name: _Name, key: Key, values: tuple[str, ...], *, deny: bool, va
         raise Flaw(FIELD, f"{name.base} does not fit {shown(key.name)}")
     if name.set_operator is _Set.FOR_ALL and key.name.startswith(ENCRYPTION_CONTEXT):
         raise Flaw(FIELD, f"ForAllValues would match requests without {shown(key.name)}; remove it")
-    test = operator.test(values, variables=variables)
-    if name.set_operator is None:
-        quantifier = any if deny else all
-    else:
-        quantifier = all if name.set_operator is _Set.FOR_ALL else any
-    return Condition(key, test, quantifier, missing=_when_missing(name, operator, deny=deny), unknown=deny)
+    return Condition(
+        key=key,
+        read=operator.reader(key),
+        test=operator.compile(values, variables),
+        negated=operator.negated,
+        every=not deny if name.set_operator is None else name.set_operator is _Set.FOR_ALL,
+        missing=_when_missing(name, operator, deny=deny),
+        unknown=deny,
+    )
 
 
 def _when_missing(name: _Name, operator: Operator, *, deny: bool) -> bool:
@@ -125,7 +137,7 @@ def _null(key: Key, values: tuple[str, ...], *, deny: bool) -> Condition:
     if len(values) != 1:
         raise Flaw(FIELD, "Null takes one value")
     missing = truth(values[0])
-    return Condition(key, lambda _value, _principal: not missing, all, missing, unknown=deny)
+    return Condition(key, key.read, Presence(), negated=missing, every=True, missing=missing, unknown=deny)
 
 
 def _members(element: object, what: str) -> Iterator[tuple[str, object]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
+from kmsq_worker.policy import bounds
 from kmsq_worker.policy.flaw import MESSAGE_LENGTH, Flaw, shown
 from kmsq_worker.policy.statement import Effect, Statement, read_statement
 from kmsq_worker.policy.strict_json import loads
@@ -51,7 +52,7 @@ def parse(text: str) -> Policy:
     """
     Read a policy document.
 
-    Raises `LimitExceededException` above 32,768 bytes and `MalformedPolicyDocumentException`, whose message names the
+    Raises `LimitExceededException` above 32,768 bytes or what `bounds` allows, and `MalformedPolicyDocumentException`, whose message names the
     statement and the element.
     """
     size = len(text.encode(errors="replace"))
@@ -85,6 +86,7 @@ def _policy(document: object) -> Policy:
     variables = version == _VERSION_WITH_VARIABLES
     statements = [_numbered(number, element, variables=variables) for number, element in enumerate(elements, 1)]
     _refuse_repeated_sids(statements)
+    bounds.check(statements)
     return Policy.of(statements)
 
 

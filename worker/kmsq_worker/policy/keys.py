@@ -40,6 +40,8 @@ class ConditionKey(StrEnum):
 
 
 ENCRYPTION_CONTEXT: Final = "kms:EncryptionContext:"
+ENCRYPTION_CONTEXT_KEYS: Final = "kms:EncryptionContextKeys"
+SPELLINGS_MAX: Final = 8  # spellings of one context key in one request; a client has one, an attacker hundreds
 
 
 class Kind(Enum):
@@ -60,8 +62,8 @@ class Key:
     """
     A condition key. `supplied` is its name in `Access.values`, None when the rest of `Access` tells.
 
-    `read` gives its values: an empty tuple when the request does not have it, None when the worker did not say,
-    although every such request has it.
+    `read` gives its values: an empty tuple when the request does not have it, None when they are not known: the worker
+    did not say, although every such request has it, or the request spells the key in more than `SPELLINGS_MAX` ways.
     """
 
     name: str
@@ -118,8 +120,9 @@ def _known(name: str, kind: Kind, read: Read) -> Key:
 def _pair(suffix: str) -> Key:
     folded = suffix.casefold()
 
-    def read(access: Access) -> tuple[Value, ...]:
-        return tuple(value for key, value in access.context.items() if key.casefold() == folded)
+    def read(access: Access) -> tuple[Value, ...] | None:
+        values = access.pairs(folded)
+        return tuple(values) if len(values) <= SPELLINGS_MAX else None
 
     return _known(ENCRYPTION_CONTEXT + suffix, Kind.TEXT, read)
 
@@ -154,7 +157,7 @@ _KEYS: Final = {
         _known("aws:PrincipalType", Kind.TEXT, lambda _: ("User",)),
         _known("aws:username", Kind.TEXT, lambda access: (access.principal.rpartition("/")[2],)),
         _known("kms:CallerAccount", Kind.TEXT, lambda access: (access.principal.split(":")[4],)),
-        _known("kms:EncryptionContextKeys", Kind.TEXT, lambda access: tuple(access.context)),
+        _known(ENCRYPTION_CONTEXT_KEYS, Kind.TEXT, lambda access: tuple(access.context)),
         # Policies made for AWS ask it to let AWS services create grants. There are none here, so it is always false.
         _known("kms:GrantIsForAWSResource", Kind.BOOL, lambda _: (False,)),
     )

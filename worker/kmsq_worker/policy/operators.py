@@ -1,4 +1,4 @@
-"""The condition operators: each becomes a test of one value of the request against the values in the policy."""
+"""The condition operators: each becomes a test of the request's values against those in the policy."""
 
 import operator as compare
 import re
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from kmsq_worker.policy.access import Value
+from kmsq_worker.policy.access import Access, Texts, Value
 from kmsq_worker.policy.flaw import Flaw, shown
-from kmsq_worker.policy.keys import Kind
-from kmsq_worker.policy.patterns import Matcher, Pattern, arn_glob, glob, plain
+from kmsq_worker.policy.keys import Key, Kind
+from kmsq_worker.policy.matcher import Matcher
+from kmsq_worker.policy.patterns import arn_glob, glob, plain
 
 FIELD: Final = "Condition"
 _TRUTHS: Final = {"true": True, "false": False}
@@ -22,8 +23,16 @@ _is_moment = re.compile(  # the forms of W3C's note on dates and times that name
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?",
 ).fullmatch
 
-Test: TypeAlias = Callable[[Value, str], bool]
-"""Takes a value of the request and the caller's ARN, which policy variables may name."""
+Values: TypeAlias = tuple[Value, ...]
+Read: TypeAlias = Callable[[Access], Values | Texts | None]
+
+
+class Test(Protocol):
+    """The values of a policy, compiled."""
+
+    def count(self, values: Any, principal: str) -> int:
+        """Count the request's `values` that match; `principal` is the caller's ARN, which policy variables may name."""
+
 
 Compile: TypeAlias = Callable[[Iterable[str], bool], Test]
 """Takes the policy's values and whether its version knows variables; raises `Flaw`."""
@@ -31,18 +40,16 @@ Compile: TypeAlias = Callable[[Iterable[str], bool], Test]
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """`kinds` are the values it can be applied to; a negated one holds when nothing matches."""
+    """
+    `kinds` are the values it can be applied to; a negated one holds when nothing matches.
+
+    `reader` makes what reads a key's values in the form that the compiled test counts.
+    """
 
     kinds: frozenset[Kind]
     compile: Compile
+    reader: Callable[[Key], Read]
     negated: bool = False
-
-    def test(self, values: Iterable[str], *, variables: bool) -> Test:
-        """Compile it for the policy's `values`."""
-        matches = self.compile(values, variables)
-        if not self.negated:
-            return matches
-        return lambda value, principal: not matches(value, principal)
 
 
 def truth(text: str) -> bool:
@@ -60,53 +67,98 @@ def _text_of(value: Value) -> str:
     return str(value)
 
 
-def _equals(values: Iterable[str], variables: bool) -> Test:  # noqa: FBT001  called through a table
-    return _text_test(plain(FIELD, value, variables=variables) for value in values)
+def _as_they_are(key: Key) -> Read:
+    return key.read
 
 
-def _like(values: Iterable[str], variables: bool) -> Test:  # noqa: FBT001
-    return _text_test(glob(FIELD, value, variables=variables) for value in values)
+def _as_texts(key: Key) -> Read:
+    return _reader(key, _text_of, folds=False)
 
 
-def _arn_like(values: Iterable[str], variables: bool) -> Test:  # noqa: FBT001
-    return _text_test(arn_glob(FIELD, value, variables=variables) for value in values)
+def _as_folded_texts(key: Key) -> Read:
+    return _reader(key, lambda value: _text_of(value).casefold(), folds=True)
 
 
-def _text_test(patterns: Iterable[Pattern]) -> Test:
-    matches = Matcher.of(patterns).matches
-    return lambda value, principal: matches(_text_of(value), principal)
+def _reader(key: Key, convert: Callable[[Value], str], *, folds: bool) -> Read:
+    def read(access: Access) -> Texts | None:
+        values = key.read(access)
+        return None if values is None else Texts(frozenset(map(convert, values)))
+
+    name = (key.name.casefold(), folds)
+    return lambda access: access.texts(name, read)
 
 
-def _equals_ignoring_case(values: Iterable[str], variables: bool) -> Test:  # noqa: FBT001
-    folded = (plain(FIELD, value.casefold(), variables=variables) for value in values)
-    matches = Matcher.of(folded).matches
-    return lambda value, principal: matches(_text_of(value).casefold(), principal.casefold())
+def _equals(values: Iterable[str], variables: bool) -> Matcher:  # noqa: FBT001  called through a table
+    return Matcher.of(plain(FIELD, value, variables=variables) for value in values)
 
 
-def _bool(values: Iterable[str], _variables: bool) -> Test:  # noqa: FBT001
-    wanted = frozenset(truth(value) for value in values)
+def _like(values: Iterable[str], variables: bool) -> Matcher:  # noqa: FBT001
+    return Matcher.of(glob(FIELD, value, variables=variables) for value in values)
 
-    def test(value: Value, _principal: str) -> bool:
+
+def _arn_like(values: Iterable[str], variables: bool) -> Matcher:  # noqa: FBT001
+    return Matcher.of(arn_glob(FIELD, value, variables=variables) for value in values)
+
+
+def _equals_ignoring_case(values: Iterable[str], variables: bool) -> Matcher:  # noqa: FBT001
+    return Matcher.of((plain(FIELD, value.casefold(), variables=variables) for value in values), folds=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What every value satisfies."""
+
+    def count(self, values: Values, _principal: str) -> int:
+        """Count all."""
+        return len(values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Truths:
+    wanted: frozenset[bool]
+
+    def count(self, values: Values, _principal: str) -> int:
+        return sum(self._matches(value) for value in values)
+
+    def _matches(self, value: Value) -> bool:
         if not isinstance(value, bool):
             raise TypeError(value)
-        return value in wanted
-
-    return test
+        return value in self.wanted
 
 
-def _ordered(read: Callable[[str], Decimal], relation: Callable[[Decimal, Decimal], bool]) -> Compile:
-    def compile_(values: Iterable[str], _variables: bool) -> Test:  # noqa: FBT001
-        limits = tuple(read(value) for value in values)
+def _bool(values: Iterable[str], _variables: bool) -> _Truths:  # noqa: FBT001
+    return _Truths(frozenset(truth(value) for value in values))
 
-        def test(value: Value, _principal: str) -> bool:
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(value)
-            number = Decimal(value)
-            return any(relation(number, limit) for limit in limits)
 
-        return test
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """One number that decides for all in the policy: whatever is less than one of several is less than the greatest."""
+
+    relation: Callable[[Any, Any], bool]
+    bound: object
+
+    def count(self, values: Values, _principal: str) -> int:
+        return sum(self._matches(value) for value in values)
+
+    def _matches(self, value: Value) -> bool:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(value)
+        return self.relation(Decimal(value), self.bound)
+
+
+def _ordered(
+    read: Callable[[str], Decimal],
+    relation: Callable[[Any, Any], bool],
+    choose: Callable[[Iterable[Decimal]], object],
+) -> Compile:
+    def compile_(values: Iterable[str], _variables: bool) -> _Bound:  # noqa: FBT001
+        return _Bound(relation, choose(read(value) for value in values))
 
     return compile_
+
+
+def _is_one_of(number: Decimal, numbers: frozenset[Decimal]) -> bool:
+    return number in numbers
 
 
 def _number(text: str) -> Decimal:
@@ -131,36 +183,36 @@ def _moment(text: str) -> Decimal:
 
 _TEXT: Final = frozenset({Kind.TEXT, Kind.ARN, Kind.BOOL, Kind.NUMBER})
 _ARN: Final = frozenset({Kind.ARN})
-_RELATIONS: Final = {
-    "Equals": (compare.eq, False),
-    "NotEquals": (compare.eq, True),
-    "LessThan": (compare.lt, False),
-    "LessThanEquals": (compare.le, False),
-    "GreaterThan": (compare.gt, False),
-    "GreaterThanEquals": (compare.ge, False),
+_RELATIONS: Final[dict[str, tuple[Callable[[Any, Any], bool], Callable[[Iterable[Decimal]], object], bool]]] = {
+    "Equals": (_is_one_of, frozenset, False),
+    "NotEquals": (_is_one_of, frozenset, True),
+    "LessThan": (compare.lt, max, False),
+    "LessThanEquals": (compare.le, max, False),
+    "GreaterThan": (compare.gt, min, False),
+    "GreaterThanEquals": (compare.ge, min, False),
 }
 
 
 def _comparisons(prefix: str, kind: Kind, read: Callable[[str], Decimal]) -> dict[str, Operator]:
     return {
-        prefix + name: Operator(frozenset({kind}), _ordered(read, relation), negated)
-        for name, (relation, negated) in _RELATIONS.items()
+        prefix + name: Operator(frozenset({kind}), _ordered(read, relation, choose), _as_they_are, negated)
+        for name, (relation, choose, negated) in _RELATIONS.items()
     }
 
 
 OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
     {
-        "StringEquals": Operator(_TEXT, _equals),
-        "StringNotEquals": Operator(_TEXT, _equals, negated=True),
-        "StringEqualsIgnoreCase": Operator(_TEXT, _equals_ignoring_case),
-        "StringNotEqualsIgnoreCase": Operator(_TEXT, _equals_ignoring_case, negated=True),
-        "StringLike": Operator(_TEXT, _like),
-        "StringNotLike": Operator(_TEXT, _like, negated=True),
-        "ArnEquals": Operator(_ARN, _arn_like),
-        "ArnNotEquals": Operator(_ARN, _arn_like, negated=True),
-        "ArnLike": Operator(_ARN, _arn_like),
-        "ArnNotLike": Operator(_ARN, _arn_like, negated=True),
-        "Bool": Operator(frozenset({Kind.BOOL}), _bool),
+        "StringEquals": Operator(_TEXT, _equals, _as_texts),
+        "StringNotEquals": Operator(_TEXT, _equals, _as_texts, negated=True),
+        "StringEqualsIgnoreCase": Operator(_TEXT, _equals_ignoring_case, _as_folded_texts),
+        "StringNotEqualsIgnoreCase": Operator(_TEXT, _equals_ignoring_case, _as_folded_texts, negated=True),
+        "StringLike": Operator(_TEXT, _like, _as_texts),
+        "StringNotLike": Operator(_TEXT, _like, _as_texts, negated=True),
+        "ArnEquals": Operator(_ARN, _arn_like, _as_texts),
+        "ArnNotEquals": Operator(_ARN, _arn_like, _as_texts, negated=True),
+        "ArnLike": Operator(_ARN, _arn_like, _as_texts),
+        "ArnNotLike": Operator(_ARN, _arn_like, _as_texts, negated=True),
+        "Bool": Operator(frozenset({Kind.BOOL}), _bool, _as_they_are),
         **_comparisons("Numeric", Kind.NUMBER, _number),
         **_comparisons("Date", Kind.MOMENT, _moment),
     },

@@ -7,7 +7,7 @@ silently match nothing, and a deny would not deny.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Self, TypeAlias
@@ -15,6 +15,11 @@ from typing import Final, Self, TypeAlias
 from kmsq_worker.policy.flaw import Flaw, shown
 
 ARN_PARTS: Final = 6
+
+# Matching takes its time from the worker that serves everybody, so what a policy may ask for is bounded: see `bounds`.
+PATTERN_MAX_CHARS: Final = 256  # of a value with wildcards or variables; an ARN of an alias, the longest, fits
+STARS_MAX: Final = 16  # in one value: each is another search
+SLOW_PIECE_MAX_CHARS: Final = 16  # what has a `?` or variable between two `*`: its search takes text × piece steps
 
 
 class Wild(Enum):
@@ -42,46 +47,56 @@ _PIECES: Final = re.compile(r"\$\{([^}]*)\}|(\*+)|(\?)|((?:[^*?$]|\$(?!\{))+)", 
 _WILDS: Final = frozenset("*?")
 
 
+Tokens: TypeAlias = tuple[Token, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a pattern whose wildcards stand for the characters of the class `any_character`."""
+    """
+    A stretch of a pattern within which wildcards stay.
 
-    tokens: tuple[Token, ...]
-    any_character: str = "."
+    `pieces` are what stands between its `*`, without them: each matches texts of one length. In the middle ones `?`
+    comes last: `*?a` and `?*a` say the same, and what begins with a character is found faster.
+    """
+
+    pieces: tuple[Tokens, ...]
+
+    @classmethod
+    def of(cls, tokens: Iterable[Token]) -> Self:
+        """Cut `tokens` at every `*`."""
+        pieces: list[list[Token]] = [[]]
+        for token in tokens:
+            if token is Wild.RUN:
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        for piece, before in zip(pieces[-2:0:-1], pieces[-3::-1], strict=False):
+            while piece and piece[0] is Wild.ONE:
+                before.append(piece.pop(0))
+        first, *middle, last = pieces if len(pieces) > 1 else (pieces[0], [])
+        middle = [piece for piece in middle if piece]
+        kept = (first, *middle, last) if len(pieces) > 1 else (first,)
+        return cls(tuple(tuple(piece) for piece in kept))
+
+    @property
+    def middle(self) -> tuple[Tokens, ...]:
+        """The pieces that have to be searched for."""
+        return self.pieces[1:-1]
 
     @property
     def varies(self) -> bool:
         """Whether the request has a part in it."""
-        return any(isinstance(token, Variable) for token in self.tokens)
+        return any(isinstance(token, Variable) for piece in self.pieces for token in piece)
 
     @property
     def is_literal(self) -> bool:
         """Whether no wildcard is in it."""
-        return not any(isinstance(token, Wild) for token in self.tokens)
+        return len(self.pieces) == 1 and Wild.ONE not in self.pieces[0]
 
-    def literal(self, principal: str) -> str:
-        """Write it out; it holds no wildcard."""
-        return "".join(token.of(principal) if isinstance(token, Variable) else str(token) for token in self.tokens)
-
-    def expression(self, principal: str) -> str:
-        """
-        Translate to a regular expression that takes linear time for each `*`.
-
-        Between two `*` the leftmost place is always as good as any other, so the groups are atomic: a policy full of
-        `*` cannot make the worker backtrack.
-        """
-        parts = [""]
-        for token in self.tokens:
-            if token is Wild.RUN:
-                parts.append("")
-            elif token is Wild.ONE:
-                parts[-1] += self.any_character
-            else:
-                parts[-1] += re.escape(token.of(principal) if isinstance(token, Variable) else str(token))
-        if len(parts) == 1:
-            return parts[0]
-        middle = "".join(f"(?>{self.any_character}*?{part})" for part in parts[1:-1] if part)
-        return f"{parts[0]}{middle}{self.any_character}*{parts[-1]}"
+    @property
+    def is_prefix(self) -> bool:
+        """Whether its one wildcard is a `*` at the end."""
+        return len(self.pieces) == 2 and not self.pieces[1] and Wild.ONE not in self.pieces[0]  # noqa: PLR2004
 
 
 Pattern: TypeAlias = tuple[Segment, ...]
@@ -89,12 +104,12 @@ Pattern: TypeAlias = tuple[Segment, ...]
 
 def plain(field: str, text: str, *, variables: bool) -> Pattern:
     """Read text without wildcards."""
-    return (Segment(_tokens(field, text, wildcards=False, variables=variables)),)
+    return _bounded(field, text, (Segment.of(_tokens(field, text, wildcards=False, variables=variables)),))
 
 
 def glob(field: str, text: str, *, variables: bool) -> Pattern:
     """Read text with wildcards."""
-    return (Segment(_tokens(field, text, wildcards=True, variables=variables)),)
+    return _bounded(field, text, (Segment.of(_tokens(field, text, wildcards=True, variables=variables)),))
 
 
 def arn_glob(field: str, text: str, *, variables: bool) -> Pattern:
@@ -102,13 +117,40 @@ def arn_glob(field: str, text: str, *, variables: bool) -> Pattern:
     *head, resource = text.split(":", ARN_PARTS - 1)
     if len(head) != ARN_PARTS - 1 or head[0] != "arn":
         raise Flaw(field, f"{shown(text)} is not an ARN")
-    return (
-        *(Segment(_tokens(field, part, wildcards=True, variables=False), "[^:]") for part in head),
-        *glob(field, resource, variables=variables),
-    )
+    segments = (Segment.of(_tokens(field, part, wildcards=True, variables=False)) for part in head)
+    return _bounded(field, text, (*segments, *glob(field, resource, variables=variables)))
 
 
-def _tokens(field: str, text: str, *, wildcards: bool, variables: bool) -> tuple[Token, ...]:
+def _bounded(field: str, text: str, pattern: Pattern) -> Pattern:
+    if all(segment.is_literal and not segment.varies for segment in pattern):
+        return pattern
+    if len(text) > PATTERN_MAX_CHARS:
+        raise Flaw(
+            field, f"{shown(text)} has a wildcard or a variable and is longer than {PATTERN_MAX_CHARS} characters"
+        )
+    if sum(len(segment.pieces) - 1 for segment in pattern) > STARS_MAX:
+        raise Flaw(field, f"{shown(text)} has more than {STARS_MAX} wildcards *")
+    if any(length(piece) > SLOW_PIECE_MAX_CHARS for segment in pattern for piece in segment.middle if is_slow(piece)):
+        raise Flaw(
+            field,
+            f"between two * of {shown(text)} is a ? or a variable and more than {SLOW_PIECE_MAX_CHARS} characters",
+        )
+    return pattern
+
+
+def is_slow(piece: Tokens) -> bool:
+    """Tell whether searching for `piece` costs more than one pass over the text: see `bounds.SLOW_SEARCHES_MAX`."""
+    gaps = [place for place, token in enumerate(piece) if token is Wild.ONE]
+    inner = bool(gaps) and gaps != list(range(len(piece) - len(gaps), len(piece)))
+    return inner or any(isinstance(token, Variable) for token in piece)
+
+
+def length(piece: Tokens) -> int:
+    """Count its characters; a variable is none."""
+    return sum(len(token) if isinstance(token, str) else token is Wild.ONE for token in piece)
+
+
+def _tokens(field: str, text: str, *, wildcards: bool, variables: bool) -> Tokens:
     tokens: list[Token] = []
     position = 0
     while position < len(text):
@@ -133,63 +175,3 @@ def _variable(field: str, name: str, *, allowed: bool) -> Token:
     if token is None:
         raise Flaw(field, f"unknown policy variable {shown(name)}")
     return token
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """Whether a text matches one of several patterns. What most policies use is a set look-up."""
-
-    everything: bool
-    exact: frozenset[str]
-    prefixes: tuple[str, ...]
-    expressions: tuple[re.Pattern[str], ...]
-    varying: tuple[Pattern, ...]
-
-    @classmethod
-    def of(cls, patterns: Iterable[Pattern]) -> Self:
-        """Sort the patterns by how cheaply they can be matched."""
-        everything, exact, prefixes, expressions, varying = False, set(), [], [], []
-        for pattern in patterns:
-            if any(segment.varies for segment in pattern):
-                varying.append(pattern)
-            elif all(segment.is_literal for segment in pattern):
-                exact.add(_literal(pattern, ""))
-            elif len(pattern) == 1 and pattern[0].tokens == (Wild.RUN,):
-                everything = True
-            elif (prefix := _prefix(pattern)) is not None:
-                prefixes.append(prefix)
-            else:
-                expressions.append(_compiled(pattern, ""))
-        return cls(everything, frozenset(exact), tuple(prefixes), tuple(expressions), tuple(varying))
-
-    def matches(self, text: str, principal: str = "") -> bool:
-        """Tell whether `text` matches; `principal` fills the variables."""
-        if self.everything or text in self.exact:
-            return True
-        if self.prefixes and text.startswith(self.prefixes):
-            return True
-        if self.expressions and any(expression.fullmatch(text) for expression in self.expressions):
-            return True
-        return bool(self.varying) and any(_varying_matches(pattern, text, principal) for pattern in self.varying)
-
-
-def _varying_matches(pattern: Pattern, text: str, principal: str) -> bool:
-    if all(segment.is_literal for segment in pattern):
-        return _literal(pattern, principal) == text
-    return _compiled(pattern, principal).fullmatch(text) is not None
-
-
-def _literal(pattern: Sequence[Segment], principal: str) -> str:
-    return ":".join(segment.literal(principal) for segment in pattern)
-
-
-def _compiled(pattern: Pattern, principal: str) -> re.Pattern[str]:
-    return re.compile(":".join(segment.expression(principal) for segment in pattern), re.DOTALL)
-
-
-def _prefix(pattern: Pattern) -> str | None:
-    *head, last = pattern
-    stem = Segment(last.tokens[:-1])
-    if last.tokens[-1:] != (Wild.RUN,) or not all(segment.is_literal for segment in (*head, stem)):
-        return None
-    return _literal((*head, stem), "")

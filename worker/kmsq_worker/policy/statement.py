@@ -10,7 +10,8 @@ from kmsq_worker.arn import ACCOUNT_ID, PARTITION, USER_NAME
 from kmsq_worker.policy.access import Access
 from kmsq_worker.policy.conditions import Condition, compile_conditions
 from kmsq_worker.policy.flaw import Flaw, shown, texts
-from kmsq_worker.policy.patterns import Matcher, Pattern, arn_glob, glob
+from kmsq_worker.policy.matcher import Matcher
+from kmsq_worker.policy.patterns import Pattern, arn_glob, glob
 
 REMEMBERED_LISTS: Final = 256  # the few lists that most policies share are read once and held once
 
