@@ -137,8 +137,7 @@ def decide(event: Event, progress: Progress, policy: RetryPolicy, *, chance: flo
             return _after_waiting(progress, policy)
         case Closed():
             return Fail(ClientClosed("the client was closed before the reply came"))
-        case _:  # pragma: no cover
-            assert_never(event)
+    assert_never(event)
 
 
 def _after_answer(
