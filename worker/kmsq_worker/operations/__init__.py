@@ -15,7 +15,7 @@ from kmsq_schemas.operations import Operation
 from kmsq_worker.arn import Account
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.execution import TurnExecution
-from kmsq_worker.operations import aliases, data_keys, lifecycle, policies, rotation, symmetric
+from kmsq_worker.operations import aliases, data_keys, lifecycle, policies, rotation, symmetric, wants
 from kmsq_worker.view import Wanted
 
 # The requests' and replies' own types are lost in a table of functions; a test holds each row against the contract.
@@ -46,20 +46,20 @@ class ChangeOperation:
 
 TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
     {
-        Operation.ENCRYPT: TurnOperation(symmetric.wants_encrypt, symmetric.encrypt),
+        Operation.ENCRYPT: TurnOperation(wants.the_key, symmetric.encrypt),
         Operation.DECRYPT: TurnOperation(symmetric.wants_decrypt, symmetric.decrypt),
         Operation.RE_ENCRYPT: TurnOperation(symmetric.wants_re_encrypt, symmetric.re_encrypt),
-        Operation.GENERATE_DATA_KEY: TurnOperation(data_keys.wants_data_key, data_keys.generate_data_key),
+        Operation.GENERATE_DATA_KEY: TurnOperation(wants.the_key, data_keys.generate_data_key),
         Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: TurnOperation(
-            data_keys.wants_data_key, data_keys.generate_data_key_without_plaintext
+            wants.the_key, data_keys.generate_data_key_without_plaintext
         ),
-        Operation.GENERATE_RANDOM: TurnOperation(data_keys.wants_nothing, data_keys.generate_random),
-        Operation.DESCRIBE_KEY: TurnOperation(lifecycle.wants_key, lifecycle.describe_key),
-        Operation.LIST_KEYS: TurnOperation(data_keys.wants_nothing, lifecycle.list_keys),
+        Operation.GENERATE_RANDOM: TurnOperation(wants.nothing, data_keys.generate_random),
+        Operation.DESCRIBE_KEY: TurnOperation(wants.the_key, lifecycle.describe_key),
+        Operation.LIST_KEYS: TurnOperation(wants.nothing, lifecycle.list_keys),
         Operation.LIST_ALIASES: TurnOperation(aliases.wants_aliases, aliases.list_aliases),
-        Operation.GET_KEY_POLICY: TurnOperation(policies.wants_policy, policies.get_key_policy),
-        Operation.GET_ACCOUNT_POLICY: TurnOperation(data_keys.wants_nothing, policies.get_account_policy),
-        Operation.LIST_KEY_ROTATIONS: TurnOperation(rotation.wants_rotations, rotation.list_key_rotations),
+        Operation.GET_KEY_POLICY: TurnOperation(wants.the_key, policies.get_key_policy),
+        Operation.GET_ACCOUNT_POLICY: TurnOperation(wants.nothing, policies.get_account_policy),
+        Operation.LIST_KEY_ROTATIONS: TurnOperation(wants.the_key, rotation.list_key_rotations),
     },
 )
 

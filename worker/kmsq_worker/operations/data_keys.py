@@ -1,7 +1,6 @@
 """GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateRandom."""
 
 import os
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from kmsq_schemas.models import (
@@ -14,13 +13,11 @@ from kmsq_schemas.models import (
     GenerateRandomRequest,
 )
 from kmsq_schemas.models.enums import KeyUsage
-from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.errors import UnsupportedOperationException
 from kmsq_worker.execution import TurnExecution, Values, require_enabled, require_usage
 from kmsq_worker.operations.dry_run import stop_if_dry
 from kmsq_worker.operations.symmetric import seal_current
 from kmsq_worker.policy.keys import ConditionKey
-from kmsq_worker.view import Wanted
 
 _DataKeyRequest = GenerateDataKeyRequest | GenerateDataKeyWithoutPlaintextRequest
 
@@ -30,11 +27,6 @@ class _DataKey(NamedTuple):
     blob: bytes
     key_arn: str
     material_id: str
-
-
-def wants_data_key(account: Account, request: _DataKeyRequest) -> Sequence[Wanted]:
-    """Need the key with its current material."""
-    return (Wanted(parse_key_reference(request.key_id, account)),)
 
 
 def generate_data_key(execution: TurnExecution, request: GenerateDataKeyRequest) -> GenerateDataKeyReply:
@@ -56,11 +48,6 @@ def generate_data_key_without_plaintext(
     return GenerateDataKeyWithoutPlaintextReply.model_construct(
         ciphertext_blob=made.blob, key_id=made.key_arn, key_material_id=made.material_id
     )
-
-
-def wants_nothing(_account: Account, _request: object) -> Sequence[Wanted]:
-    """Need no key."""
-    return ()
 
 
 def generate_random(execution: TurnExecution, request: GenerateRandomRequest) -> GenerateRandomReply:

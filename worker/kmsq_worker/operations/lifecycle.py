@@ -1,6 +1,5 @@
 """CreateKey, DescribeKey, ListKeys, EnableKey, DisableKey, UpdateKeyDescription, Schedule- and CancelKeyDeletion."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
@@ -27,7 +26,6 @@ from kmsq_schemas.models import (
 )
 from kmsq_schemas.models.enums import KeySpec, KeyState, KeyUsage, Origin
 from kmsq_worker import envelope
-from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Key
 from kmsq_worker.errors import InvalidKeyUsageException, UnsupportedOperationException
@@ -39,7 +37,6 @@ from kmsq_worker.policy.defaults import default_key_policy
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.rows import KeyRow, MaterialRow
-from kmsq_worker.view import Wanted
 
 FIRST_MATERIAL = 1
 
@@ -108,11 +105,6 @@ def new_material(
         rotation_type=rotation_type,
         created_at=execution.moment,
     )
-
-
-def wants_key(account: Account, request: DescribeKeyRequest) -> Sequence[Wanted]:
-    """Need the key."""
-    return (Wanted(parse_key_reference(request.key_id, account)),)
 
 
 def describe_key(execution: TurnExecution, request: DescribeKeyRequest) -> DescribeKeyReply:

@@ -1,6 +1,5 @@
 """GetKeyPolicy, PutKeyPolicy, GetAccountPolicy, PutAccountPolicy."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from kmsq_schemas.models import (
@@ -13,21 +12,14 @@ from kmsq_schemas.models import (
     PutKeyPolicyReply,
     PutKeyPolicyRequest,
 )
-from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.errors import MalformedPolicyDocumentException, NotFoundException
 from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.policy.document import Policy, parse
 from kmsq_worker.policy.evaluate import check_account_lockout, check_lockout
 from kmsq_worker.policy.keys import ConditionKey
-from kmsq_worker.view import Wanted
 
 POLICY_NAME = "default"  # the only one there is: AWS_KMS_SEMANTICS
-
-
-def wants_policy(account: Account, request: GetKeyPolicyRequest) -> Sequence[Wanted]:
-    """Need the key."""
-    return (Wanted(parse_key_reference(request.key_id, account)),)
 
 
 def get_key_policy(execution: TurnExecution, request: GetKeyPolicyRequest) -> GetKeyPolicyReply:

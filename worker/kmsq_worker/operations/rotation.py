@@ -1,6 +1,5 @@
 """RotateKeyOnDemand, ListKeyRotations."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from kmsq_schemas import limits
@@ -13,7 +12,6 @@ from kmsq_schemas.models import (
 )
 from kmsq_schemas.models.enums import IncludeKeyMaterial, KeyMaterialState, RotationType
 from kmsq_worker import envelope
-from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Key
 from kmsq_worker.errors import LimitExceededException
@@ -22,7 +20,6 @@ from kmsq_worker.operations.lifecycle import FIRST_MATERIAL, new_material
 from kmsq_worker.operations.pages import page, position_of
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.rows import MaterialRow
-from kmsq_worker.view import Wanted
 
 
 async def rotate_key_on_demand(
@@ -45,11 +42,6 @@ async def rotate_key_on_demand(
     await execution.save_key(replace(key.row, current_material=number))
     execution.touched.materials.append(number)
     return RotateKeyOnDemandReply(key_id=key.arn)
-
-
-def wants_rotations(account: Account, request: ListKeyRotationsRequest) -> Sequence[Wanted]:
-    """Need the key."""
-    return (Wanted(parse_key_reference(request.key_id, account)),)
 
 
 async def list_key_rotations(execution: TurnExecution, request: ListKeyRotationsRequest) -> ListKeyRotationsReply:

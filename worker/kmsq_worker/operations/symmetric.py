@@ -32,11 +32,6 @@ from kmsq_worker.view import Wanted
 _SYMMETRIC = EncryptionAlgorithm.SYMMETRIC_DEFAULT
 
 
-def wants_encrypt(account: Account, request: EncryptRequest) -> Sequence[Wanted]:
-    """Need the key with its current material."""
-    return (Wanted(parse_key_reference(request.key_id, account)),)
-
-
 def encrypt(execution: TurnExecution, request: EncryptRequest) -> EncryptReply:
     """Seal 1 … 4,096 bytes under a key's current material."""
     context = request.encryption_context or {}

@@ -1,0 +1,34 @@
+"""Which keys a request needs, for what most operations need; others say so beside their function."""
+
+from collections.abc import Sequence
+
+from kmsq_schemas.models import (
+    DescribeKeyRequest,
+    EncryptRequest,
+    GenerateDataKeyRequest,
+    GenerateDataKeyWithoutPlaintextRequest,
+    GetKeyPolicyRequest,
+    ListKeyRotationsRequest,
+)
+from kmsq_worker.arn import Account, parse_key_reference
+from kmsq_worker.view import Wanted
+
+NamesKey = (
+    DescribeKeyRequest
+    | EncryptRequest
+    | GenerateDataKeyRequest
+    | GenerateDataKeyWithoutPlaintextRequest
+    | GetKeyPolicyRequest
+    | ListKeyRotationsRequest
+)
+"""The requests whose `KeyId` is all that they need to name."""
+
+
+def the_key(account: Account, request: NamesKey) -> Sequence[Wanted]:
+    """Need the key that the request names, with its current material."""
+    return (Wanted(parse_key_reference(request.key_id, account)),)
+
+
+def nothing(_account: Account, _request: object) -> Sequence[Wanted]:
+    """Need no key."""
+    return ()
