@@ -94,6 +94,12 @@ class ExpiredException(KmsError):
     code = ErrorCode.EXPIRED
 
 
+class ExpiredImportTokenException(KmsError):
+    """The import token is older than 24 hours."""
+
+    code = ErrorCode.EXPIRED_IMPORT_TOKEN
+
+
 class IdempotencyMismatchException(KmsError):
     """This message_id was used for another request."""
 
@@ -104,6 +110,12 @@ class IncorrectKeyException(KmsError):
     """The given key is not the one that the ciphertext names."""
 
     code = ErrorCode.INCORRECT_KEY
+
+
+class IncorrectKeyMaterialException(KmsError):
+    """The key material is not what this key takes: other bytes than before, or of another kind."""
+
+    code = ErrorCode.INCORRECT_KEY_MATERIAL
 
 
 class InvalidAliasNameException(KmsError):
@@ -122,6 +134,24 @@ class InvalidCiphertextException(KmsError):
     """Decryption failed. The message stays empty: every failure looks the same."""
 
     code = ErrorCode.INVALID_CIPHERTEXT
+
+
+class InvalidGrantIdException(KmsError):
+    """The grant id is malformed."""
+
+    code = ErrorCode.INVALID_GRANT_ID
+
+
+class InvalidGrantTokenException(KmsError):
+    """The grant token was not made by this service, or its grant is gone."""
+
+    code = ErrorCode.INVALID_GRANT_TOKEN
+
+
+class InvalidImportTokenException(KmsError):
+    """The import token was not made for this key, or its wrapping key is another one."""
+
+    code = ErrorCode.INVALID_IMPORT_TOKEN
 
 
 class InvalidKeyUsageException(KmsError):
@@ -148,6 +178,18 @@ class KMSInternalException(KmsError):
     code = ErrorCode.KMS_INTERNAL
 
 
+class KMSInvalidMacException(KmsError):
+    """The MAC does not fit the message, key and algorithm."""
+
+    code = ErrorCode.KMS_INVALID_MAC
+
+
+class KMSInvalidSignatureException(KmsError):
+    """The signature does not fit the message, key and algorithm."""
+
+    code = ErrorCode.KMS_INVALID_SIGNATURE
+
+
 class KMSInvalidStateException(KmsError):
     """The key's state does not allow this."""
 
@@ -170,6 +212,12 @@ class NotFoundException(KmsError):
     """No such key, alias or policy."""
 
     code = ErrorCode.NOT_FOUND
+
+
+class TagException(KmsError):
+    """A tag is not allowed."""
+
+    code = ErrorCode.TAG
 
 
 class ThrottlingException(KmsError):
