@@ -12,7 +12,7 @@ class ErrorCode(StrEnum):
     DISABLED = "DisabledException"
     DRY_RUN_OPERATION = "DryRunOperationException"
     EXPIRED = "ExpiredException"
-    EXPIRED_IMPORT_TOKEN = "ExpiredImportTokenException"
+    EXPIRED_IMPORT_TOKEN = "ExpiredImportTokenException"  # noqa: S105  the name of an error
     IDEMPOTENCY_MISMATCH = "IdempotencyMismatchException"
     INCORRECT_KEY = "IncorrectKeyException"
     INCORRECT_KEY_MATERIAL = "IncorrectKeyMaterialException"
@@ -20,8 +20,8 @@ class ErrorCode(StrEnum):
     INVALID_ARN = "InvalidArnException"
     INVALID_CIPHERTEXT = "InvalidCiphertextException"
     INVALID_GRANT_ID = "InvalidGrantIdException"
-    INVALID_GRANT_TOKEN = "InvalidGrantTokenException"
-    INVALID_IMPORT_TOKEN = "InvalidImportTokenException"
+    INVALID_GRANT_TOKEN = "InvalidGrantTokenException"  # noqa: S105  the name of an error
+    INVALID_IMPORT_TOKEN = "InvalidImportTokenException"  # noqa: S105  the name of an error
     INVALID_KEY_USAGE = "InvalidKeyUsageException"
     INVALID_MARKER = "InvalidMarkerException"
     KEY_UNAVAILABLE = "KeyUnavailableException"

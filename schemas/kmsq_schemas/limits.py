@@ -14,8 +14,33 @@ CIPHERTEXT_MAX_BYTES = 6144  # service model, CiphertextType
 CONTEXT_MAX_BYTES = 8192  # an encryption context in its associated-data encoding: DESIGN.md §4
 CONTEXT_LENGTH_BYTES = 4  # length prefix of every string in that encoding: DESIGN.md §4
 RANDOM_MAX_BYTES = 1024  # service model, NumberOfBytesType: GenerateRandom and data keys
+SHARED_SECRET_MAX_BYTES = 4096  # service model, PlaintextType
 ATTESTATION_MAX_BYTES = 262_144  # service model, AttestationDocumentType
 KEY_MATERIAL_ID_CHARS = 64  # service model, BackingKeyIdType: 32 bytes in hexadecimal
+
+# Asymmetric cryptography and MACs
+SIGNED_MESSAGE_MAX_BYTES = 4096  # service model, PlaintextType: the message of Sign, Verify, GenerateMac and VerifyMac
+EXTERNAL_MU_BYTES = 64  # the message representative μ of ML-DSA: FIPS 204 §6.2
+SIGNATURE_MAX_BYTES = 6144  # service model, CiphertextType: also of a MAC and of an encapsulated secret
+PUBLIC_KEY_MAX_BYTES = 8192  # service model, PublicKeyType: DER, SubjectPublicKeyInfo
+PRIVATE_KEY_MAX_BYTES = 4096  # service model, PlaintextType: DER, PKCS #8
+
+# Imported key material
+IMPORT_TOKEN_MAX_BYTES = 6144  # service model, CiphertextType
+WRAPPING_KEY_MAX_BYTES = 4096  # service model, PlaintextType: the public key of GetParametersForImport
+WRAPPED_MATERIAL_MAX_BYTES = 6144  # service model, CiphertextType
+IMPORT_TOKEN_SECONDS = 24 * 60 * 60  # life of a token and its wrapping key: API reference, GetParametersForImport
+VALID_TO_MAX_DAYS = 365  # ahead of the request: API reference, ImportKeyMaterial
+
+# Grants
+GRANTS_PER_KEY = 50_000  # AWS KMS quota
+GRANT_ID_MAX_CHARS = 128  # service model, GrantIdType
+GRANT_NAME_MAX_CHARS = 256  # service model, GrantNameType
+GRANT_CONTEXT_MAX_PAIRS = 8  # of one constraint: API reference, CreateGrant
+GRANT_CONTEXT_VALUE_MAX_CHARS = 384  # of one constraint's value: API reference, CreateGrant
+PRINCIPAL_ID_MAX_CHARS = 256  # service model, PrincipalIdType
+SERVICE_PRINCIPAL_MAX_CHARS = 128  # service model, ServicePrincipalType
+SOURCE_ARN_MAX_CHARS = 512  # service model, GrantConstraintSourceArnType
 
 # Names and texts
 KEY_ID_MAX_CHARS = 2048  # service model, KeyIdType: key id, key ARN, alias name or alias ARN
@@ -46,6 +71,11 @@ KEYS_PAGE_DEFAULT = 100  # AWS KMS API reference, ListKeys
 ROTATIONS_PAGE_DEFAULT = 100  # AWS KMS API reference, ListKeyRotations
 ALIASES_PAGE_DEFAULT = 50  # AWS KMS API reference, ListAliases
 ALIASES_PAGE_MAX = 100  # AWS KMS API reference, ListAliases
+GRANTS_PAGE_DEFAULT = 50  # AWS KMS API reference, ListGrants and ListRetirableGrants
+GRANTS_PAGE_MAX = 100  # AWS KMS API reference, ListGrants and ListRetirableGrants
+TAGS_PAGE_DEFAULT = 50  # AWS KMS API reference, ListResourceTags
+TAGS_PAGE_MAX = 50  # AWS KMS API reference, ListResourceTags
+POLICIES_PAGE_DEFAULT = 100  # AWS KMS API reference, ListKeyPolicies; the maximum is PAGE_MAX
 
 # Lifecycle
 DELETION_WINDOW_MIN_DAYS = 7  # AWS KMS API reference, ScheduleKeyDeletion
@@ -53,3 +83,6 @@ DELETION_WINDOW_MAX_DAYS = 30  # AWS KMS API reference, ScheduleKeyDeletion
 DELETION_WINDOW_DEFAULT_DAYS = 30  # AWS KMS API reference, ScheduleKeyDeletion
 PENDING_WINDOW_MAX_DAYS = 365  # service model, PendingWindowInDaysType: what a reply may show
 ON_DEMAND_ROTATIONS_PER_KEY = 25  # AWS KMS quota
+ROTATION_PERIOD_MIN_DAYS = 90  # service model, RotationPeriodInDaysType
+ROTATION_PERIOD_MAX_DAYS = 2560  # service model, RotationPeriodInDaysType
+ROTATION_PERIOD_DEFAULT_DAYS = 365  # AWS KMS API reference, EnableKeyRotation

@@ -13,6 +13,8 @@ class Queue(StrEnum):
     """The queues workers read. Each has at least one operation."""
 
     CRYPTO = "kmsq.crypto"
+    SLOW = "kmsq.slow"
+    """Operations with private keys and new key pairs: milliseconds to seconds each, so nobody else shall wait behind."""
     READ = "kmsq.read"
     ADMIN = "kmsq.admin"
 
@@ -28,22 +30,48 @@ class Operation(StrEnum):
     UPDATE_KEY_DESCRIPTION = "UpdateKeyDescription"
     SCHEDULE_KEY_DELETION = "ScheduleKeyDeletion"
     CANCEL_KEY_DELETION = "CancelKeyDeletion"
+    GET_KEY_LAST_USAGE = "GetKeyLastUsage"
+    TAG_RESOURCE = "TagResource"
+    UNTAG_RESOURCE = "UntagResource"
+    LIST_RESOURCE_TAGS = "ListResourceTags"
     CREATE_ALIAS = "CreateAlias"
     UPDATE_ALIAS = "UpdateAlias"
     DELETE_ALIAS = "DeleteAlias"
     LIST_ALIASES = "ListAliases"
     GET_KEY_POLICY = "GetKeyPolicy"
     PUT_KEY_POLICY = "PutKeyPolicy"
+    LIST_KEY_POLICIES = "ListKeyPolicies"
     GET_ACCOUNT_POLICY = "GetAccountPolicy"
     PUT_ACCOUNT_POLICY = "PutAccountPolicy"
+    CREATE_GRANT = "CreateGrant"
+    LIST_GRANTS = "ListGrants"
+    LIST_RETIRABLE_GRANTS = "ListRetirableGrants"
+    RETIRE_GRANT = "RetireGrant"
+    REVOKE_GRANT = "RevokeGrant"
     ENCRYPT = "Encrypt"
     DECRYPT = "Decrypt"
     RE_ENCRYPT = "ReEncrypt"
     GENERATE_DATA_KEY = "GenerateDataKey"
     GENERATE_DATA_KEY_WITHOUT_PLAINTEXT = "GenerateDataKeyWithoutPlaintext"
+    GENERATE_DATA_KEY_PAIR = "GenerateDataKeyPair"
+    GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT = "GenerateDataKeyPairWithoutPlaintext"
     GENERATE_RANDOM = "GenerateRandom"
+    GET_PUBLIC_KEY = "GetPublicKey"
+    SIGN = "Sign"
+    VERIFY = "Verify"
+    DERIVE_SHARED_SECRET = "DeriveSharedSecret"  # noqa: S105  the name of an operation
+    ENCAPSULATE = "Encapsulate"
+    DECAPSULATE = "Decapsulate"
+    GENERATE_MAC = "GenerateMac"
+    VERIFY_MAC = "VerifyMac"
+    ENABLE_KEY_ROTATION = "EnableKeyRotation"
+    DISABLE_KEY_ROTATION = "DisableKeyRotation"
+    GET_KEY_ROTATION_STATUS = "GetKeyRotationStatus"
     ROTATE_KEY_ON_DEMAND = "RotateKeyOnDemand"
     LIST_KEY_ROTATIONS = "ListKeyRotations"
+    GET_PARAMETERS_FOR_IMPORT = "GetParametersForImport"
+    IMPORT_KEY_MATERIAL = "ImportKeyMaterial"
+    DELETE_IMPORTED_KEY_MATERIAL = "DeleteImportedKeyMaterial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,68 +86,83 @@ class OperationSpec:
 
     @property
     def is_change(self) -> bool:
-        """Whether it alters a key, alias or policy, and so is idempotent by `message_id`."""
+        """Whether it alters a key or what belongs to one, and so is idempotent by `message_id`."""
         return self.queue is Queue.ADMIN
 
 
-_POLICY = limits.POLICY_BODY_MAX_BYTES
+_TABLE: Mapping[Queue, tuple[tuple[type[Request], type[Reply]], ...]] = {
+    Queue.CRYPTO: (
+        (models.EncryptRequest, models.EncryptReply),
+        (models.DecryptRequest, models.DecryptReply),
+        (models.ReEncryptRequest, models.ReEncryptReply),
+        (models.GenerateDataKeyRequest, models.GenerateDataKeyReply),
+        (models.GenerateDataKeyWithoutPlaintextRequest, models.GenerateDataKeyWithoutPlaintextReply),
+        (models.GenerateRandomRequest, models.GenerateRandomReply),
+        (models.VerifyRequest, models.VerifyReply),
+        (models.EncapsulateRequest, models.EncapsulateReply),
+        (models.GenerateMacRequest, models.GenerateMacReply),
+        (models.VerifyMacRequest, models.VerifyMacReply),
+    ),
+    Queue.SLOW: (
+        (models.GenerateDataKeyPairRequest, models.GenerateDataKeyPairReply),
+        (models.GenerateDataKeyPairWithoutPlaintextRequest, models.GenerateDataKeyPairWithoutPlaintextReply),
+        (models.SignRequest, models.SignReply),
+        (models.DeriveSharedSecretRequest, models.DeriveSharedSecretReply),
+        (models.DecapsulateRequest, models.DecapsulateReply),
+        (models.GetParametersForImportRequest, models.GetParametersForImportReply),
+    ),
+    Queue.READ: (
+        (models.DescribeKeyRequest, models.DescribeKeyReply),
+        (models.ListKeysRequest, models.ListKeysReply),
+        (models.GetKeyLastUsageRequest, models.GetKeyLastUsageReply),
+        (models.ListResourceTagsRequest, models.ListResourceTagsReply),
+        (models.ListAliasesRequest, models.ListAliasesReply),
+        (models.GetKeyPolicyRequest, models.GetKeyPolicyReply),
+        (models.ListKeyPoliciesRequest, models.ListKeyPoliciesReply),
+        (models.GetAccountPolicyRequest, models.GetAccountPolicyReply),
+        (models.ListGrantsRequest, models.ListGrantsReply),
+        (models.ListRetirableGrantsRequest, models.ListRetirableGrantsReply),
+        (models.GetPublicKeyRequest, models.GetPublicKeyReply),
+        (models.GetKeyRotationStatusRequest, models.GetKeyRotationStatusReply),
+        (models.ListKeyRotationsRequest, models.ListKeyRotationsReply),
+    ),
+    Queue.ADMIN: (
+        (models.CreateKeyRequest, models.CreateKeyReply),
+        (models.EnableKeyRequest, models.EnableKeyReply),
+        (models.DisableKeyRequest, models.DisableKeyReply),
+        (models.UpdateKeyDescriptionRequest, models.UpdateKeyDescriptionReply),
+        (models.ScheduleKeyDeletionRequest, models.ScheduleKeyDeletionReply),
+        (models.CancelKeyDeletionRequest, models.CancelKeyDeletionReply),
+        (models.TagResourceRequest, models.TagResourceReply),
+        (models.UntagResourceRequest, models.UntagResourceReply),
+        (models.CreateAliasRequest, models.CreateAliasReply),
+        (models.UpdateAliasRequest, models.UpdateAliasReply),
+        (models.DeleteAliasRequest, models.DeleteAliasReply),
+        (models.PutKeyPolicyRequest, models.PutKeyPolicyReply),
+        (models.PutAccountPolicyRequest, models.PutAccountPolicyReply),
+        (models.CreateGrantRequest, models.CreateGrantReply),
+        (models.RetireGrantRequest, models.RetireGrantReply),
+        (models.RevokeGrantRequest, models.RevokeGrantReply),
+        (models.EnableKeyRotationRequest, models.EnableKeyRotationReply),
+        (models.DisableKeyRotationRequest, models.DisableKeyRotationReply),
+        (models.RotateKeyOnDemandRequest, models.RotateKeyOnDemandReply),
+        (models.ImportKeyMaterialRequest, models.ImportKeyMaterialReply),
+        (models.DeleteImportedKeyMaterialRequest, models.DeleteImportedKeyMaterialReply),
+    ),
+}
+_MAX_BODY_BYTES = {
+    Operation.CREATE_KEY: limits.POLICY_BODY_MAX_BYTES,
+    Operation.PUT_KEY_POLICY: limits.POLICY_BODY_MAX_BYTES,
+    Operation.PUT_ACCOUNT_POLICY: limits.POLICY_BODY_MAX_BYTES,
+}
 
-_TABLE = (
-    OperationSpec(Operation.CREATE_KEY, models.CreateKeyRequest, models.CreateKeyReply, Queue.ADMIN, _POLICY),
-    OperationSpec(Operation.DESCRIBE_KEY, models.DescribeKeyRequest, models.DescribeKeyReply, Queue.READ),
-    OperationSpec(Operation.LIST_KEYS, models.ListKeysRequest, models.ListKeysReply, Queue.READ),
-    OperationSpec(Operation.ENABLE_KEY, models.EnableKeyRequest, models.EnableKeyReply, Queue.ADMIN),
-    OperationSpec(Operation.DISABLE_KEY, models.DisableKeyRequest, models.DisableKeyReply, Queue.ADMIN),
-    OperationSpec(
-        Operation.UPDATE_KEY_DESCRIPTION,
-        models.UpdateKeyDescriptionRequest,
-        models.UpdateKeyDescriptionReply,
-        Queue.ADMIN,
-    ),
-    OperationSpec(
-        Operation.SCHEDULE_KEY_DELETION,
-        models.ScheduleKeyDeletionRequest,
-        models.ScheduleKeyDeletionReply,
-        Queue.ADMIN,
-    ),
-    OperationSpec(
-        Operation.CANCEL_KEY_DELETION, models.CancelKeyDeletionRequest, models.CancelKeyDeletionReply, Queue.ADMIN
-    ),
-    OperationSpec(Operation.CREATE_ALIAS, models.CreateAliasRequest, models.CreateAliasReply, Queue.ADMIN),
-    OperationSpec(Operation.UPDATE_ALIAS, models.UpdateAliasRequest, models.UpdateAliasReply, Queue.ADMIN),
-    OperationSpec(Operation.DELETE_ALIAS, models.DeleteAliasRequest, models.DeleteAliasReply, Queue.ADMIN),
-    OperationSpec(Operation.LIST_ALIASES, models.ListAliasesRequest, models.ListAliasesReply, Queue.READ),
-    OperationSpec(Operation.GET_KEY_POLICY, models.GetKeyPolicyRequest, models.GetKeyPolicyReply, Queue.READ),
-    OperationSpec(Operation.PUT_KEY_POLICY, models.PutKeyPolicyRequest, models.PutKeyPolicyReply, Queue.ADMIN, _POLICY),
-    OperationSpec(
-        Operation.GET_ACCOUNT_POLICY, models.GetAccountPolicyRequest, models.GetAccountPolicyReply, Queue.READ
-    ),
-    OperationSpec(
-        Operation.PUT_ACCOUNT_POLICY,
-        models.PutAccountPolicyRequest,
-        models.PutAccountPolicyReply,
-        Queue.ADMIN,
-        _POLICY,
-    ),
-    OperationSpec(Operation.ENCRYPT, models.EncryptRequest, models.EncryptReply, Queue.CRYPTO),
-    OperationSpec(Operation.DECRYPT, models.DecryptRequest, models.DecryptReply, Queue.CRYPTO),
-    OperationSpec(Operation.RE_ENCRYPT, models.ReEncryptRequest, models.ReEncryptReply, Queue.CRYPTO),
-    OperationSpec(
-        Operation.GENERATE_DATA_KEY, models.GenerateDataKeyRequest, models.GenerateDataKeyReply, Queue.CRYPTO
-    ),
-    OperationSpec(
-        Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
-        models.GenerateDataKeyWithoutPlaintextRequest,
-        models.GenerateDataKeyWithoutPlaintextReply,
-        Queue.CRYPTO,
-    ),
-    OperationSpec(Operation.GENERATE_RANDOM, models.GenerateRandomRequest, models.GenerateRandomReply, Queue.CRYPTO),
-    OperationSpec(
-        Operation.ROTATE_KEY_ON_DEMAND, models.RotateKeyOnDemandRequest, models.RotateKeyOnDemandReply, Queue.ADMIN
-    ),
-    OperationSpec(
-        Operation.LIST_KEY_ROTATIONS, models.ListKeyRotationsRequest, models.ListKeyRotationsReply, Queue.READ
-    ),
-)
 
-SPECS: Mapping[Operation, OperationSpec] = MappingProxyType({spec.operation: spec for spec in _TABLE})
+def _spec(request: type[Request], reply: type[Reply], queue: Queue) -> OperationSpec:
+    operation = Operation(request.__name__.removesuffix("Request"))
+    return OperationSpec(operation, request, reply, queue, _MAX_BODY_BYTES.get(operation, limits.SINGLE_BODY_MAX_BYTES))
+
+
+_SPECS = {spec.operation: spec for queue, pairs in _TABLE.items() for spec in (_spec(*pair, queue) for pair in pairs)}
+
+SPECS: Mapping[Operation, OperationSpec] = MappingProxyType({operation: _SPECS[operation] for operation in Operation})
+"""What the contract says of each operation, in the order of `Operation`."""

@@ -21,6 +21,11 @@ STRICTER = {
     "ReEncryptRequest.CiphertextBlob: required": "only a DryRun of AWS works without",
     "GenerateRandomRequest.NumberOfBytes: required": "AWS refuses a request without it",
     "ListAliasesRequest.Limit: maximum 100, not 1000": "API reference, ListAliases",
+    "ListGrantsRequest.Limit: maximum 100, not 1000": "API reference, ListGrants",
+    "ListRetirableGrantsRequest.Limit: maximum 100, not 1000": "API reference, ListRetirableGrants",
+    "ListResourceTagsRequest.Limit: maximum 50, not 1000": "API reference, ListResourceTags",
+    "CreateGrantRequest.Constraints.EncryptionContextEquals{}: maxLength 384, not None": "API reference, CreateGrant",
+    "CreateGrantRequest.Constraints.EncryptionContextSubset{}: maxLength 384, not None": "API reference, CreateGrant",
     "ScheduleKeyDeletionRequest.PendingWindowInDays: minimum 7, not 1": "API reference, ScheduleKeyDeletion",
     "ScheduleKeyDeletionRequest.PendingWindowInDays: maximum 30, not 365": "API reference, ScheduleKeyDeletion",
 }
@@ -28,6 +33,7 @@ STRICTER = {
 REWRITTEN_PATTERNS = {
     r"[\w]+": "^[a-zA-Z0-9_]+$",
     r"^[a-zA-Z0-9:/_\s.-]+$": r"^[a-zA-Z0-9:/_ \t\n\v\f\r.-]+$",
+    r"^[\w+=,.@:/-]+$": "^[a-zA-Z0-9_+=,.@:/-]+$",
     r"^([a-z]+-){2,3}\d+$": "^([a-z]+-){2,3}[0-9]+$",
 }
 SCALARS = {"blob": "string", "string": "string", "integer": "integer", "boolean": "boolean", "timestamp": "number"}

@@ -1,4 +1,4 @@
-"""Data keys and random bytes."""
+"""Data keys, data key pairs and random bytes."""
 
 from typing import Annotated, Self
 
@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from kmsq_schemas.constraints import RULE
 from kmsq_schemas.models.base import Reply, Request, Unpicklable
-from kmsq_schemas.models.enums import DataKeySpec
+from kmsq_schemas.models.enums import DataKeyPairSpec, DataKeySpec
 from kmsq_schemas.models.symmetric import RecipientInfo
 from kmsq_schemas.models.types import (
     Ciphertext,
@@ -18,6 +18,8 @@ from kmsq_schemas.models.types import (
     KeyMaterialId,
     NumberOfBytes,
     Plaintext,
+    PrivateKey,
+    PublicKey,
 )
 
 _SPEC_BYTES = {DataKeySpec.AES_256: 32, DataKeySpec.AES_128: 16}
@@ -66,6 +68,42 @@ class GenerateDataKeyWithoutPlaintextRequest(_DataKeyRequest):
 class GenerateDataKeyWithoutPlaintextReply(Reply):
     ciphertext_blob: Ciphertext
     key_id: KeyId
+    key_material_id: KeyMaterialId | None = None
+
+
+class _DataKeyPairRequest(Request):
+    encryption_context: EncryptionContext | None = None
+    key_id: KeyId
+    key_pair_spec: DataKeyPairSpec
+    grant_tokens: GrantTokens | None = None
+    dry_run: bool | None = None
+
+
+class GenerateDataKeyPairRequest(_DataKeyPairRequest):
+    """Generate a key pair and return its private key in plaintext and wrapped."""
+
+    recipient: RecipientInfo | None = None
+
+
+class GenerateDataKeyPairReply(Unpicklable, Reply):
+    private_key_ciphertext_blob: Ciphertext
+    private_key_plaintext: Annotated[PrivateKey, Field(repr=False)]
+    public_key: PublicKey
+    key_id: KeyId
+    key_pair_spec: DataKeyPairSpec
+    ciphertext_for_recipient: Ciphertext | None = None
+    key_material_id: KeyMaterialId | None = None
+
+
+class GenerateDataKeyPairWithoutPlaintextRequest(_DataKeyPairRequest):
+    """Generate a key pair and return its private key wrapped only."""
+
+
+class GenerateDataKeyPairWithoutPlaintextReply(Reply):
+    private_key_ciphertext_blob: Ciphertext
+    public_key: PublicKey
+    key_id: KeyId
+    key_pair_spec: DataKeyPairSpec
     key_material_id: KeyMaterialId | None = None
 
 

@@ -24,6 +24,7 @@ from kmsq_schemas.models.enums import (
     ResourceOwner,
     SigningAlgorithm,
 )
+from kmsq_schemas.models.tags import Tag
 from kmsq_schemas.models.types import (
     Arn,
     CustomKeyStoreId,
@@ -51,13 +52,8 @@ _PendingWindow = Annotated[int, Field(ge=1, le=limits.PENDING_WINDOW_MAX_DAYS)]
 _DeletionWindow = Annotated[int, Field(ge=limits.DELETION_WINDOW_MIN_DAYS, le=limits.DELETION_WINDOW_MAX_DAYS)]
 
 
-class Tag(Request):
-    tag_key: Annotated[str, Field(min_length=1, max_length=limits.TAG_KEY_MAX_CHARS)]
-    tag_value: Annotated[str, Field(max_length=limits.TAG_VALUE_MAX_CHARS)]
-
-
 class CreateKeyRequest(Request):
-    """Create a CMK. Tags, custom key stores and multi-Region keys are answered with `UnsupportedOperationException`."""
+    """Create a CMK. Custom key stores and multi-Region keys are answered with `UnsupportedOperationException`."""
 
     policy: Policy | None = None
     description: Description | None = None

@@ -1,7 +1,7 @@
 """Key policies, and the account policy (kmsq's own, named in the same style)."""
 
 from kmsq_schemas.models.base import Reply, Request
-from kmsq_schemas.models.types import KeyId, Policy, PolicyName
+from kmsq_schemas.models.types import KeyId, Limit, Marker, Policy, PolicyName
 
 
 class GetKeyPolicyRequest(Request):
@@ -27,6 +27,20 @@ class PutKeyPolicyRequest(Request):
 
 class PutKeyPolicyReply(Reply):
     pass
+
+
+class ListKeyPoliciesRequest(Request):
+    """List the names of a key's policies: there is `default` alone."""
+
+    key_id: KeyId
+    limit: Limit | None = None
+    marker: Marker | None = None
+
+
+class ListKeyPoliciesReply(Reply):
+    policy_names: list[PolicyName]
+    next_marker: Marker | None = None
+    truncated: bool
 
 
 class GetAccountPolicyRequest(Request):

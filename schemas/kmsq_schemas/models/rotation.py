@@ -7,11 +7,44 @@ from pydantic import Field
 from kmsq_schemas import limits
 from kmsq_schemas.models.base import Reply, Request
 from kmsq_schemas.models.enums import ExpirationModel, ImportState, IncludeKeyMaterial, KeyMaterialState, RotationType
-from kmsq_schemas.models.types import KeyId, KeyMaterialId, Limit, Marker, Timestamp
+from kmsq_schemas.models.types import KeyId, KeyMaterialDescription, KeyMaterialId, Limit, Marker, Timestamp
 
-_MaterialDescription = Annotated[
-    str, Field(max_length=limits.MATERIAL_DESCRIPTION_MAX_CHARS, pattern=r"^[a-zA-Z0-9:/_ \t\n\v\f\r.-]+$")
-]
+_Period = Annotated[int, Field(ge=limits.ROTATION_PERIOD_MIN_DAYS, le=limits.ROTATION_PERIOD_MAX_DAYS)]
+
+
+class EnableKeyRotationRequest(Request):
+    """Rotate a key on a schedule: every 90 to 2,560 days (365 unless said)."""
+
+    key_id: KeyId
+    rotation_period_in_days: _Period | None = None
+
+
+class EnableKeyRotationReply(Reply):
+    pass
+
+
+class DisableKeyRotationRequest(Request):
+    """End a key's schedule of rotations; all its material stays."""
+
+    key_id: KeyId
+
+
+class DisableKeyRotationReply(Reply):
+    pass
+
+
+class GetKeyRotationStatusRequest(Request):
+    """Tell whether a key rotates on a schedule, and when next."""
+
+    key_id: KeyId
+
+
+class GetKeyRotationStatusReply(Reply):
+    key_rotation_enabled: bool
+    key_id: KeyId
+    rotation_period_in_days: _Period | None = None
+    next_rotation_date: Timestamp | None = None
+    on_demand_rotation_start_date: Timestamp | None = None
 
 
 class RotateKeyOnDemandRequest(Request):
@@ -36,7 +69,7 @@ class ListKeyRotationsRequest(Request):
 class RotationsListEntry(Reply):
     key_id: KeyId
     key_material_id: KeyMaterialId | None = None
-    key_material_description: _MaterialDescription | None = None
+    key_material_description: KeyMaterialDescription | None = None
     import_state: ImportState | None = None
     key_material_state: KeyMaterialState | None = None
     expiration_model: ExpirationModel | None = None

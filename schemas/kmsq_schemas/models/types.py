@@ -126,6 +126,11 @@ def _in_alias_namespace(name: str) -> str:
 
 Plaintext = Annotated[bytes, BlobField(limits.PLAINTEXT_MAX_BYTES)]
 Ciphertext = Annotated[bytes, BlobField(limits.CIPHERTEXT_MAX_BYTES)]
+Message = Annotated[bytes, BlobField(limits.SIGNED_MESSAGE_MAX_BYTES)]
+Signature = Annotated[bytes, BlobField(limits.SIGNATURE_MAX_BYTES)]
+PublicKey = Annotated[bytes, BlobField(limits.PUBLIC_KEY_MAX_BYTES)]
+PrivateKey = Annotated[bytes, BlobField(limits.PRIVATE_KEY_MAX_BYTES)]
+SharedSecret = Annotated[bytes, BlobField(limits.SHARED_SECRET_MAX_BYTES)]
 AttestationDocument = Annotated[bytes, BlobField(limits.ATTESTATION_MAX_BYTES)]
 Timestamp = Annotated[datetime, TimestampField()]
 
@@ -142,10 +147,11 @@ KeyMaterialId = Annotated[
     str,
     Field(min_length=limits.KEY_MATERIAL_ID_CHARS, max_length=limits.KEY_MATERIAL_ID_CHARS, pattern="^[a-f0-9]+$"),
 ]
-GrantTokens = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=limits.GRANT_TOKEN_MAX_CHARS)]],
-    Field(max_length=limits.GRANT_TOKENS_MAX),
+KeyMaterialDescription = Annotated[
+    str, Field(max_length=limits.MATERIAL_DESCRIPTION_MAX_CHARS, pattern=r"^[a-zA-Z0-9:/_ \t\n\v\f\r.-]+$")
 ]
+GrantToken = Annotated[str, Field(min_length=1, max_length=limits.GRANT_TOKEN_MAX_CHARS)]
+GrantTokens = Annotated[list[GrantToken], Field(max_length=limits.GRANT_TOKENS_MAX)]
 EncryptionContext = Annotated[dict[str, str], AfterValidator(_within_context_limit)]
 NumberOfBytes = Annotated[int, Field(ge=1, le=limits.RANDOM_MAX_BYTES)]
 Limit = Annotated[int, Field(ge=1, le=limits.PAGE_MAX)]
