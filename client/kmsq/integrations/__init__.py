@@ -1,0 +1,1 @@
+"""kmsq through other libraries. Each integration needs its extra; nothing else in kmsq imports them."""

@@ -1,0 +1,96 @@
+"""kmsq for code that blocks: calls from any thread, over one connection."""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from weakref import WeakSet
+
+from kmsq.client import Client
+from kmsq.errors import ClientClosed, NotConnected
+from kmsq.integrations.line import Line
+from kmsq_schemas.models import Reply, Request
+from kmsq_schemas.operations import Operation
+
+OPENING_GRACE_SECONDS = 5.0  # for a client whose time to connect is over, to clean up and say why
+
+
+class BlockingClient:
+    """
+    Makes `kmsq.Client` callable from threads that have no event loop. Any number of them may call at once.
+
+    `make_client` returns a client that is not entered yet, and that waits so many seconds for its first connection.
+    The first call enters it, in a thread that all calls share; so does the first call after `close`, after a failure
+    to connect, and in a process that was forked off, which never touches its parent's connection.
+    """
+
+    def __init__(self, make_client: Callable[[float], Client]) -> None:
+        self._make_client = make_client
+        self._lock = threading.Lock()
+        self._line: Line | None = None
+        _clients.add(self)
+
+    def call(
+        self, operation: Operation, request: Request, *, connect_timeout_seconds: float, timeout_seconds: float
+    ) -> Reply:
+        """
+        Send `request` and return the reply, an instance of the operation's reply model.
+
+        Waits up to `connect_timeout_seconds` for a first connection, then up to `timeout_seconds` for the reply, in
+        which time the request is repeated as `kmsq.Client` does. Raises `KmsqError`.
+        """
+        line, waiting_seconds = self._current_line(connect_timeout_seconds)
+        try:
+            line.opened.result(waiting_seconds)
+        except TimeoutError:
+            message = f"no connection to the broker came about within {connect_timeout_seconds:g} s"
+            raise NotConnected(message) from None
+        call = line.submit(operation, request, timeout_seconds=timeout_seconds)
+        try:
+            return call.result()
+        except CancelledError:
+            raise ClientClosed("the connection was closed before the reply came") from None
+        finally:
+            call.cancel()  # without effect on one that is done; the caller may have been interrupted
+
+    def close(self) -> None:
+        """Close the connection, if there is one: calls under way fail with `ClientClosed`. The next call opens one."""
+        with self._lock:
+            line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _current_line(self, connect_timeout_seconds: float) -> tuple[Line, float]:
+        """Return the line, and how long to wait until it is open."""
+        with self._lock:
+            if self._line is None or self._line.is_over:
+                self._line = Line(self._make_client(connect_timeout_seconds))
+                return self._line, connect_timeout_seconds + OPENING_GRACE_SECONDS
+            return self._line, connect_timeout_seconds
+
+    def _forget_parent(self) -> None:
+        # The line is kept and left alone: its loop shares the parent's epoll instance, from which closing anything
+        # would take the parent's socket, and its thread does not exist here.
+        _of_parents.append(self._line)
+        self._line = None
+        self._lock = threading.Lock()  # a thread of the parent may have held it
+
+
+_clients: WeakSet[BlockingClient] = WeakSet()
+_of_parents: list[Line | None] = []
+
+
+def close_all() -> None:
+    """Close the connection of every client. The next call opens a new one."""
+    for client in list(_clients):
+        client.close()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client._forget_parent()  # noqa: SLF001  this module is where fork is dealt with
+
+
+atexit.register(close_all)
+os.register_at_fork(after_in_child=_after_fork)
