@@ -1,4 +1,4 @@
-"""Writes the contract for other languages: a JSON Schema for each message and an AsyncAPI document."""
+"""Writes the contract for others: a JSON Schema for each message, an AsyncAPI document and the page of the API."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from kmsq_schemas.api_page import api_page
 from kmsq_schemas.asyncapi import ASYNCAPI_FILE, asyncapi
 from kmsq_schemas.message import ERROR_TYPE, PROTOCOL_VERSION
 from kmsq_schemas.models import ErrorReply
@@ -16,6 +17,7 @@ from kmsq_schemas.operations import SPECS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFAULT_FOLDER = Path("schemas/generated")
+_PAGE = Path("docs/api.md")
 
 
 def documents() -> Mapping[str, str]:
@@ -48,14 +50,24 @@ def check(folder: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `[--check] [folder]`; 1 if `--check` found drift."""
+    """Run `[--check] [folder]`, without a folder on those of the repository and its page; 1 if `--check` found drift."""
     checking = "--check" in arguments
     folders = [Path(argument) for argument in arguments if argument != "--check"]
     folder = folders[0] if folders else _DEFAULT_FOLDER
-    changed = check(folder) if checking else export(folder)
-    for name in changed:
-        sys.stdout.write(f"{'differs' if checking else 'written'}: {folder / name}\n")
+    changed = [folder / name for name in (check(folder) if checking else export(folder))]
+    if not folders and not page_is_current(_PAGE):
+        changed.append(_PAGE)
+        if not checking:
+            _PAGE.parent.mkdir(parents=True, exist_ok=True)
+            _PAGE.write_text(api_page(), encoding="utf-8")
+    for path in changed:
+        sys.stdout.write(f"{'differs' if checking else 'written'}: {path}\n")
     return 1 if checking and changed else 0
+
+
+def page_is_current(path: Path) -> bool:
+    """Whether the page of the API is there and says what the contract says."""
+    return path.exists() and path.read_text(encoding="utf-8") == api_page()
 
 
 class _Plain(GenerateJsonSchema):

@@ -19,7 +19,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kmsq_schemas.codec import ContentType, MalformedBody, decode, encode
-from kmsq_schemas.models import CreateKeyRequest, ErrorReply, KeySpec
+from kmsq_schemas.models import (
+    CreateGrantRequest,
+    CreateKeyRequest,
+    ErrorReply,
+    ExpirationModel,
+    ImportKeyMaterialRequest,
+    ImportType,
+    KeySpec,
+    ListRetirableGrantsRequest,
+    RetireGrantRequest,
+)
 from kmsq_schemas.models.types import BlobField
 from kmsq_schemas.operations import SPECS, Operation
 
@@ -31,6 +41,9 @@ REQUESTS: Sequence[type[BaseModel]] = [spec.request for spec in SPECS.values()]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECONDS = st.integers(0, (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1))
 CANARY = "CaNaRy-5ecret"
+# Of each pair a request has one at most, and these requests have one for certain.
+PRINCIPALS = (("grantee_principal", "grantee_service_principal"), ("retiring_principal", "retiring_service_principal"))
+NEEDED_PRINCIPAL = {CreateGrantRequest: "grantee_principal", ListRetirableGrantsRequest: "retiring_principal"}
 
 
 def limits_of(metadata: tuple[object, ...]) -> dict[str, Any]:
@@ -111,6 +124,36 @@ def fitting(model: type[BaseModel], members: dict[str, Any]) -> dict[str, Any]:
         if "key_usage" not in members:
             members |= dict.fromkeys(members.keys() & {"key_spec"}, KeySpec.SYMMETRIC_DEFAULT)
             members.pop("customer_master_key_spec", None)
+    if model is RetireGrantRequest:
+        return one_name(members)
+    if model is ImportKeyMaterialRequest:
+        return one_end(members)
+    return one_principal_each(model, members)
+
+
+def one_principal_each(model: type[BaseModel], members: dict[str, Any]) -> dict[str, Any]:
+    for ours, theirs in PRINCIPALS:
+        if ours in members:
+            members.pop(theirs, None)
+        elif theirs not in members and NEEDED_PRINCIPAL.get(model) == ours:
+            members[ours] = "p"
+    return members
+
+
+def one_name(members: dict[str, Any]) -> dict[str, Any]:
+    """Name the grant by its token, or else by key and id."""
+    others = {name: value for name, value in members.items() if name not in {"key_id", "grant_id"}}
+    return others if "grant_token" in members else {"key_id": "k", "grant_id": "g"} | members
+
+
+def one_end(members: dict[str, Any]) -> dict[str, Any]:
+    """Let the material expire if there is a time for it, and keep an id for material that is known."""
+    if "valid_to" not in members:
+        members["expiration_model"] = ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE
+    elif "expiration_model" in members:
+        members["expiration_model"] = ExpirationModel.KEY_MATERIAL_EXPIRES
+    if "key_material_id" in members and "import_type" in members:
+        members["import_type"] = ImportType.EXISTING_KEY_MATERIAL
     return members
 
 

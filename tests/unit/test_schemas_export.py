@@ -9,11 +9,13 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.protocols import Validator
 
 from kmsq_schemas.codec import ContentType, MalformedBody, decode
-from kmsq_schemas.export import check, documents, export, main
+from kmsq_schemas.export import check, documents, export, main, page_is_current
 from kmsq_schemas.operations import SPECS, Operation
 
-GENERATED = Path(__file__).parents[2] / "schemas" / "generated"
+REPOSITORY = Path(__file__).parents[2]
+GENERATED = REPOSITORY / "schemas" / "generated"
 SCHEMAS = sorted(name for name in documents() if name != "asyncapi.json")
+IMPORT = {"KeyId": "k", "ImportToken": "AAEC", "EncryptedKeyMaterial": "AAEC"}
 
 
 def asyncapi() -> dict[str, Any]:
@@ -27,6 +29,7 @@ def validator(name: str) -> Validator:
 
 def test_the_committed_files_are_current() -> None:
     assert check(GENERATED) == []
+    assert page_is_current(REPOSITORY / "docs" / "api.md")
 
 
 def test_there_is_a_schema_for_each_message_and_no_other() -> None:
@@ -63,6 +66,27 @@ def test_each_file_is_a_json_schema(name: str) -> None:
         (Operation.CREATE_ALIAS, {"AliasName": "alias/a", "TargetKeyId": "k"}, True),
         (Operation.LIST_ALIASES, {"Limit": 101}, False),
         (Operation.GET_ACCOUNT_POLICY, {}, True),
+        (Operation.CREATE_GRANT, {"KeyId": "k", "Operations": ["Sign"], "GranteePrincipal": "alice"}, True),
+        (Operation.CREATE_GRANT, {"KeyId": "k", "Operations": ["Sign"]}, False),
+        (Operation.CREATE_GRANT, {"KeyId": "k", "Operations": ["Fly"], "GranteePrincipal": "alice"}, False),
+        (Operation.LIST_GRANTS, {"KeyId": "k", "GranteePrincipal": "a"}, True),
+        (Operation.LIST_GRANTS, {"KeyId": "k", "GranteePrincipal": "a", "GranteeServicePrincipal": "a.b.c"}, False),
+        (Operation.LIST_RETIRABLE_GRANTS, {"RetiringPrincipal": "alice"}, True),
+        (Operation.LIST_RETIRABLE_GRANTS, {}, False),
+        (Operation.RETIRE_GRANT, {"GrantToken": "t", "DryRun": True}, True),
+        (Operation.RETIRE_GRANT, {"KeyId": "k", "GrantId": "g"}, True),
+        (Operation.RETIRE_GRANT, {"KeyId": "k"}, False),
+        (Operation.RETIRE_GRANT, {"GrantToken": "t", "KeyId": "k"}, False),
+        (Operation.RETIRE_GRANT, {"GrantToken": "t", "KeyId": "k", "GrantId": "g"}, False),
+        (Operation.IMPORT_KEY_MATERIAL, IMPORT | {"ValidTo": 1}, True),
+        (Operation.IMPORT_KEY_MATERIAL, IMPORT, False),
+        (Operation.IMPORT_KEY_MATERIAL, IMPORT | {"ExpirationModel": "KEY_MATERIAL_EXPIRES"}, False),
+        (Operation.IMPORT_KEY_MATERIAL, IMPORT | {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}, True),
+        (
+            Operation.IMPORT_KEY_MATERIAL,
+            IMPORT | {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE", "ValidTo": 1},
+            False,
+        ),
     ],
 )
 def test_schema_and_model_agree(operation: Operation, body: dict[str, Any], *, valid: bool) -> None:
@@ -97,6 +121,28 @@ def test_the_command_reports_drift(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "written: " in capsys.readouterr().out
     assert main(["--check", str(tmp_path)]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_without_a_folder_the_command_minds_the_page_of_the_api_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--check"]) == 1
+    assert not (tmp_path / "docs").exists()
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+    capsys.readouterr()
+    page = tmp_path / "docs" / "api.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("kmsq.slow", "kmsq.fast"), encoding="utf-8")
+    assert main(["--check"]) == 1
+    assert capsys.readouterr().out == f"differs: {Path('docs/api.md')}\n"
+    assert main([]) == 0
+    assert page_is_current(page)
+
+
+def test_a_folder_of_one_s_own_gets_no_page(tmp_path: Path) -> None:
+    assert main([str(tmp_path / "schemas")]) == 0
+    assert {path.suffix for path in (tmp_path / "schemas").iterdir()} == {".json"}
 
 
 def references(node: object) -> list[str]:

@@ -13,17 +13,34 @@ from kmsq_schemas.models import (
     AliasListEntry,
     CreateAliasRequest,
     CreateKeyRequest,
+    DataKeyPairSpec,
     DataKeySpec,
+    DecapsulateReply,
     DecryptReply,
+    DeriveSharedSecretReply,
+    EncapsulateReply,
+    EncapsulationAlgorithm,
     EncryptionAlgorithm,
     EncryptRequest,
+    ExpirationModel,
+    GenerateDataKeyPairReply,
     GenerateDataKeyReply,
     GenerateDataKeyRequest,
     GenerateDataKeyWithoutPlaintextRequest,
+    GenerateMacRequest,
     GenerateRandomReply,
+    GetParametersForImportReply,
+    ImportKeyMaterialRequest,
+    KeyAgreementAlgorithm,
     KeySpec,
     KeyUsage,
+    MacAlgorithm,
+    Origin,
     RotationsListEntry,
+    SigningAlgorithm,
+    SignRequest,
+    VerifyMacRequest,
+    VerifyRequest,
 )
 from kmsq_schemas.models.base import Reply, Request, Unpicklable
 from kmsq_schemas.operations import SPECS
@@ -34,14 +51,39 @@ BEARERS: list[Request | Reply] = [
     DecryptReply(key_id="k", plaintext=SECRET, encryption_algorithm=EncryptionAlgorithm.SYMMETRIC_DEFAULT),
     GenerateDataKeyReply(ciphertext_blob=b"c", plaintext=SECRET, key_id="k"),
     GenerateRandomReply(plaintext=SECRET),
+    GenerateDataKeyPairReply(
+        private_key_ciphertext_blob=b"c",
+        private_key_plaintext=SECRET,
+        public_key=b"p",
+        key_id="k",
+        key_pair_spec=DataKeyPairSpec.ECC_NIST_P256,
+    ),
+    SignRequest(key_id="k", message=SECRET, signing_algorithm=SigningAlgorithm.ECDSA_SHA_256),
+    VerifyRequest(key_id="k", message=SECRET, signature=b"s", signing_algorithm=SigningAlgorithm.ECDSA_SHA_256),
+    DeriveSharedSecretReply(
+        key_id="k",
+        shared_secret=SECRET,
+        key_agreement_algorithm=KeyAgreementAlgorithm.ECDH,
+        key_origin=Origin.AWS_KMS,
+    ),
+    EncapsulateReply(
+        key_id="k",
+        shared_secret=SECRET,
+        shared_secret_ciphertext_blob=b"c",
+        encapsulation_algorithm=EncapsulationAlgorithm.ML_KEM,
+    ),
+    DecapsulateReply(key_id="k", shared_secret=SECRET, encapsulation_algorithm=EncapsulationAlgorithm.ML_KEM),
+    GenerateMacRequest(key_id="k", message=SECRET, mac_algorithm=MacAlgorithm.HMAC_SHA_256),
+    VerifyMacRequest(key_id="k", message=SECRET, mac=b"m", mac_algorithm=MacAlgorithm.HMAC_SHA_256),
 ]
+SECRET_MEMBERS = {"plaintext", "private_key_plaintext", "shared_secret", "message"}
 MESSAGES = [model for spec in SPECS.values() for model in (spec.request, spec.reply)]
 
 
 @pytest.mark.parametrize("message", BEARERS, ids=lambda message: type(message).__name__)
 def test_a_secret_is_not_printed(message: Request | Reply) -> None:
-    assert "secret" not in repr(message)
-    assert "secret" not in str(message)
+    assert SECRET.decode() not in repr(message)
+    assert SECRET.decode() not in str(message)
     assert "key_id='k'" in repr(message) or isinstance(message, GenerateRandomReply)
 
 
@@ -52,10 +94,25 @@ def test_a_secret_is_not_pickled(message: Request | Reply, protocol: int) -> Non
         pickle.dumps(message, protocol)
 
 
-def test_every_message_with_a_plaintext_is_a_bearer() -> None:
-    with_plaintext = {model for model in MESSAGES if "plaintext" in model.model_fields}
-    assert with_plaintext == {type(message) for message in BEARERS}
-    assert with_plaintext == {model for model in MESSAGES if issubclass(model, Unpicklable)}
+def test_every_message_with_a_secret_is_a_bearer() -> None:
+    with_secret = {model for model in MESSAGES if SECRET_MEMBERS & model.model_fields.keys()}
+    assert with_secret == {type(message) for message in BEARERS}
+    assert with_secret == {model for model in MESSAGES if issubclass(model, Unpicklable)}
+
+
+def test_an_import_token_is_not_printed() -> None:
+    request = ImportKeyMaterialRequest(
+        key_id="k",
+        import_token=SECRET,
+        encrypted_key_material=b"wrapped",
+        expiration_model=ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE,
+    )
+    reply = GetParametersForImportReply(
+        key_id="k", import_token=SECRET, public_key=b"public", parameters_valid_to=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    assert "secret" not in repr(request) + repr(reply)
+    assert "wrapped" in repr(request)
+    assert "public" in repr(reply)
 
 
 def test_an_error_of_a_constructor_does_not_print_its_input() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from botocore.loaders import Loader
 
+from kmsq_schemas.api_page import OWN_OPERATIONS
 from kmsq_schemas.models.base import Reply, Request
 from kmsq_schemas.operations import SPECS, Operation
 
 SERVICE = Loader().load_service_model("kms", "service-2", "2014-11-01")
 SHAPES: dict[str, dict[str, Any]] = SERVICE["shapes"]
 
-OWN_OPERATIONS = {Operation.GET_ACCOUNT_POLICY, Operation.PUT_ACCOUNT_POLICY}
 SHARED_OPERATIONS = [operation for operation in Operation if operation not in OWN_OPERATIONS]
 
 # Where kmsq says more than the service model does, because the API reference does. Anything else is a mistake.

@@ -1,6 +1,7 @@
 """The broker's side of the contract: names, routes, and who may do what. The patterns were checked on a real broker."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,18 @@ def test_each_operation_goes_to_one_queue() -> None:
             "GenerateDataKey",
             "GenerateDataKeyWithoutPlaintext",
             "GenerateRandom",
+            "Verify",
+            "Encapsulate",
+            "GenerateMac",
+            "VerifyMac",
+        },
+        "kmsq.slow": {
+            "Sign",
+            "DeriveSharedSecret",
+            "Decapsulate",
+            "GenerateDataKeyPair",
+            "GenerateDataKeyPairWithoutPlaintext",
+            "GetParametersForImport",
         },
         "kmsq.read": {
             "DescribeKey",
@@ -57,6 +70,13 @@ def test_each_operation_goes_to_one_queue() -> None:
             "ListKeyRotations",
             "GetKeyPolicy",
             "GetAccountPolicy",
+            "GetPublicKey",
+            "GetKeyRotationStatus",
+            "ListResourceTags",
+            "ListKeyPolicies",
+            "ListGrants",
+            "ListRetirableGrants",
+            "GetKeyLastUsage",
         },
         "kmsq.admin": {
             "CreateKey",
@@ -71,8 +91,25 @@ def test_each_operation_goes_to_one_queue() -> None:
             "PutKeyPolicy",
             "PutAccountPolicy",
             "RotateKeyOnDemand",
+            "EnableKeyRotation",
+            "DisableKeyRotation",
+            "TagResource",
+            "UntagResource",
+            "CreateGrant",
+            "RetireGrant",
+            "RevokeGrant",
+            "ImportKeyMaterial",
+            "DeleteImportedKeyMaterial",
         },
     }
+
+
+def test_the_documentation_lists_each_queue_with_its_operations() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
+    for queue in Queue:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{queue}` |"))
+        listed = row.split("|")[2].rpartition(":")[2].split(",")
+        assert [name.strip() for name in listed] == [o.value for o, spec in SPECS.items() if spec.queue is queue]
 
 
 def test_the_table_holds_every_operation_once_under_its_name() -> None:
@@ -85,6 +122,7 @@ def test_the_table_holds_every_operation_once_under_its_name() -> None:
 def test_changes_are_what_the_admin_queue_takes() -> None:
     assert SPECS[Operation.ROTATE_KEY_ON_DEMAND].is_change
     assert not SPECS[Operation.ENCRYPT].is_change
+    assert not SPECS[Operation.SIGN].is_change
     assert not SPECS[Operation.GET_KEY_POLICY].is_change
 
 
@@ -151,7 +189,9 @@ def test_a_producer_s_patterns_are_those_checked_on_a_broker() -> None:
 
 def test_the_worker_s_patterns() -> None:
     assert WORKER.permissions == Permissions(
-        configure="^$", write=r"^(kmsq\.replies|kmsq\.dead)$", read=r"^(kmsq\.crypto|kmsq\.read|kmsq\.admin)$"
+        configure="^$",
+        write=r"^(kmsq\.replies|kmsq\.dead)$",
+        read=r"^(kmsq\.crypto|kmsq\.slow|kmsq\.read|kmsq\.admin)$",
     )
 
 

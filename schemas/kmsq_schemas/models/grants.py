@@ -51,7 +51,10 @@ class CreateGrantRequest(Request):
     """Permit a principal some operations on a key. Service principals are answered with an error."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["GranteePrincipal"]}, {"required": ["GranteeServicePrincipal"]}]}
+        json_schema_extra={
+            "oneOf": [{"required": ["GranteePrincipal"]}, {"required": ["GranteeServicePrincipal"]}],
+            "not": {"required": ["RetiringPrincipal", "RetiringServicePrincipal"]},
+        }
     )
 
     key_id: KeyId
@@ -81,6 +84,8 @@ class CreateGrantReply(Reply):
 
 class ListGrantsRequest(Request):
     """List a key's grants, all or one's, a page at a time."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["GranteePrincipal", "GranteeServicePrincipal"]}})
 
     limit: _GrantsLimit | None = None
     marker: Marker | None = None
@@ -155,8 +160,8 @@ class RetireGrantRequest(Request):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["GrantToken"], "properties": {"KeyId": False, "GrantId": False}},
-                {"required": ["KeyId", "GrantId"], "properties": {"GrantToken": False}},
+                {"required": ["GrantToken"], "not": {"anyOf": [{"required": ["KeyId"]}, {"required": ["GrantId"]}]}},
+                {"required": ["KeyId", "GrantId"], "not": {"required": ["GrantToken"]}},
             ]
         }
     )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from kmsq_schemas import limits
@@ -35,6 +35,21 @@ class GetParametersForImportReply(Reply):
 
 class ImportKeyMaterialRequest(Request):
     """Give a key its material, wrapped."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {
+                "required": ["ExpirationModel"],
+                "properties": {"ExpirationModel": {"const": ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE.value}},
+            },
+            "then": {"not": {"required": ["ValidTo"]}},
+            "else": {"required": ["ValidTo"]},
+            "not": {
+                "required": ["ImportType", "KeyMaterialId"],
+                "properties": {"ImportType": {"const": ImportType.NEW_KEY_MATERIAL.value}},
+            },
+        }
+    )
 
     key_id: KeyId
     import_token: _ImportToken
