@@ -23,10 +23,10 @@ from kmsq_worker.errors import (
     KmsError,
     KMSInvalidStateException,
 )
-from kmsq_worker.execution import TurnExecution, refuse_state, require_enabled, require_usage
+from kmsq_worker.execution import TurnExecution
+from kmsq_worker.operations.states import refuse_pending_deletion, refuse_state, require_enabled, require_usage
 from kmsq_worker.operations import CHANGE_OPERATIONS, TURN_OPERATIONS
 from kmsq_worker.operations.dry_run import stop_if_dry
-from kmsq_worker.operations.lifecycle import refuse_pending_deletion
 from kmsq_worker.operations.metadata import metadata
 from kmsq_worker.operations.pages import page, position_of
 from kmsq_worker.policy.defaults import KEY_ADMINISTRATION

@@ -23,7 +23,7 @@ from datetime import datetime
 from kmsq_schemas.codec import encode
 from kmsq_schemas.message import ERROR_TYPE
 from kmsq_schemas.models import ErrorReply, Reply
-from kmsq_worker.change_execution import ChangeExecution
+from kmsq_worker.change_execution import ChangeExecution, Rules
 from kmsq_worker.claim import Claim
 from kmsq_worker.custody import Custody
 from kmsq_worker.decode import Clock, Parsed, content_type_of, identify, parse, require_time_left
@@ -57,7 +57,7 @@ class ChangeLoop:
         custody: Custody,
         changes: Changes,
         revisions: Revisions,
-        administrators: frozenset[str],
+        rules: Rules,
         outbox: Outbox,
         suspects: Suspects,
         clock: Clock,
@@ -69,7 +69,7 @@ class ChangeLoop:
         self._custody = custody
         self._changes = changes
         self._revisions = revisions
-        self._administrators = administrators
+        self._rules = rules
         self._outbox = outbox
         self._suspects = suspects
         self._made = 0
@@ -108,7 +108,7 @@ class ChangeLoop:
     async def _change(self, item: Item) -> datetime:
         caller, parsed = item.require_request()
         operation = CHANGE_OPERATIONS[caller.operation]
-        prepared = _prepare(operation, parsed)  # (2)
+        prepared = await _prepare(operation, parsed, self._custody)  # (2)
         async with self._changes.transaction(exclusive=operation.exclusive) as transaction:  # (3)
             situation = await transaction.situation()
             epoch = situation.epoch
@@ -119,11 +119,11 @@ class ChangeLoop:
             else:
                 execution = ChangeExecution(
                     custody=self._custody,
-                    caller=caller,
+                    principal=caller.principal,
                     situation=situation,
                     transaction=transaction,
                     revisions=self._revisions,
-                    administrators=self._administrators,
+                    rules=self._rules,
                     alarm=self._telemetry.tampered,
                 )
                 item.touched = execution.touched
@@ -170,10 +170,10 @@ class ChangeLoop:
             await transaction.append(lost_record(item, why, {"epoch": situation.epoch}))
 
 
-def _prepare(operation: ChangeOperation, parsed: Parsed) -> object:
+async def _prepare(operation: ChangeOperation, parsed: Parsed, custody: Custody) -> object:
     """Return what the operation needs made beforehand, or the error that it is refused with."""
     try:
-        return None if operation.prepare is None else operation.prepare(parsed.request)
+        return None if operation.prepare is None else await operation.prepare(custody, parsed.request)
     except KmsError as error:
         return error
 

@@ -1,41 +1,54 @@
 """A change being executed: rows are read fresh inside the transaction, and what is written is authenticated."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from kmsq_schemas import limits
 from kmsq_worker.arn import KeyReferenceKind, parse_key_reference
-from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Tampered, alias_subject, key_subject
-from kmsq_worker.decode import Caller
+from kmsq_worker.custody import (
+    ACCOUNT_POLICY_SUBJECT,
+    Custody,
+    Key,
+    Tampered,
+    alias_subject,
+    imported_subject,
+    key_subject,
+)
 from kmsq_worker.errors import KMSInternalException, NotFoundException
 from kmsq_worker.execution import Execution
+from kmsq_worker.granted import Granted
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.policy.document import Policy
 from kmsq_worker.store.changes import Situation, Transaction
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, GrantRow, ImportedRow, KeyRow, MaterialRow
 from kmsq_worker.view import unbelievable
 
 
-class ChangeExecution(Execution):
-    """
-    One change. `epoch` is the one that it will make, `changed` the subjects that the change log will name.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say of changes: ARNs of bootstrap administrators, and a quota for each key."""
 
-    `administrators` are the ARNs that the default key policy lets administer.
-    """
+    administrators: frozenset[str]
+    on_demand_rotations: int = limits.ON_DEMAND_ROTATIONS_PER_KEY
+
+
+class ChangeExecution(Execution):
+    """One change. `epoch` is the one that it will make, `changed` the subjects that the change log will name."""
 
     def __init__(
         self,
         *,
         custody: Custody,
-        caller: Caller,
+        principal: str,
         situation: Situation,
         transaction: Transaction,
         revisions: Revisions,
-        administrators: frozenset[str],
+        rules: Rules,
         alarm: Callable[[Tampered], None],
     ) -> None:
-        super().__init__(custody=custody, caller=caller, now=int(situation.clock.timestamp() * 1000))
+        super().__init__(custody=custody, principal=principal, now=int(situation.clock.timestamp() * 1000))
         self.transaction = transaction
-        self.administrators = administrators
+        self.rules = rules
         self.epoch = situation.epoch + 1
         self.moment = situation.clock
         self.changed: set[str] = set()
@@ -59,7 +72,7 @@ class ChangeExecution(Execution):
     @property
     def is_administrator(self) -> bool:
         """Whether the caller is one of the account's bootstrap administrators."""
-        return self.arn in self.administrators
+        return self.arn in self.rules.administrators
 
     def account_policy(self) -> Policy:
         """Return the account policy as it is now. Raises `KMSInternalException` if it cannot be believed."""
@@ -87,15 +100,16 @@ class ChangeExecution(Execution):
 
     async def locate_row(self, row: KeyRow) -> Key:
         """Verify a key's fresh row. Raises `KMSInvalidStateException`."""
-        await self.custody.fetch_missing([row])
+        grants = await self.transaction.grants(row.key_id) if row.grants_digest else ()
+        await self.custody.fetch_missing([row, *grants])
         try:
-            key = self.custody.open_key(row)
+            key = self.custody.open_key(row, grants)
             self._revisions.check(key_subject(row.key_id), row.revision, newest=self._revisions.newest)
         except Tampered as error:
             self._alarm(error)
             raise unbelievable(row.key_id) from error
         self.note_key(key)
-        return key
+        return key.as_of(self.now)
 
     async def find_alias(self, alias_name: str) -> AliasRow | None:
         """Return an alias's verified row, if it exists. Raises `KMSInvalidStateException`."""
@@ -112,17 +126,67 @@ class ChangeExecution(Execution):
             raise unbelievable(alias_name) from error
         return row
 
-    async def create_key(self, row: KeyRow, material: MaterialRow) -> None:
-        """Insert a new key. It changes nothing that exists, so no keyring needs to hear of it."""
+    async def create_key(self, row: KeyRow, material: MaterialRow | None) -> None:
+        """Insert a new key, unless it waits for its import with its material. No keyring needs to hear of it."""
         signed = self.custody.authenticate(row)
         self.touched.wrote[key_subject(row.key_id)] = signed.mac.hex()
-        await self.transaction.insert_key(signed, material)
+        await self.transaction.insert_key(signed)
+        if material is not None:
+            await self.transaction.insert_material(material)
 
     async def save_key(self, row: KeyRow) -> None:
         """Replace a key's row, at this change's epoch."""
         signed = self.custody.authenticate(replace(row, revision=self.epoch))
         self._wrote(key_subject(row.key_id), signed.mac)
         await self.transaction.update_key(signed)
+
+    async def delete_key(self, key: Key) -> None:
+        """Delete a key, its material, grants and aliases: nothing of it stays but the audit log."""
+        for alias_name in await self.transaction.alias_names(key.key_id):
+            self._wrote(alias_subject(alias_name), None)
+        for row in await self.transaction.imported(key.key_id):
+            self.touched.wrote[imported_subject(row)] = None
+        self._wrote(key_subject(key.key_id), None)
+        await self.transaction.delete_key(key.key_id)
+
+    async def imported(self, key: Key) -> Sequence[ImportedRow]:
+        """Return what is said of a key's imported material, by number. Raises `KMSInvalidStateException`."""
+        rows = await self.transaction.imported(key.key_id)
+        await self.custody.fetch_missing(rows)
+        try:
+            for row in rows:
+                self.custody.verify(row, imported_subject(row))
+        except Tampered as error:
+            self._alarm(error)
+            raise unbelievable(key.arn) from error
+        return rows
+
+    async def create_imported(self, row: ImportedRow) -> None:
+        """Insert what is said of new material. Its key is saved by the caller: keyrings hear of keys alone."""
+        await self.transaction.insert_imported(self._sign_imported(row))
+
+    async def save_imported(self, row: ImportedRow) -> None:
+        """Replace what is said of imported material. Its key is saved by the caller."""
+        await self.transaction.update_imported(self._sign_imported(row))
+
+    def _sign_imported(self, row: ImportedRow) -> ImportedRow:
+        signed = self.custody.authenticate(replace(row, revision=self.epoch))
+        self.touched.wrote[imported_subject(row)] = signed.mac.hex()
+        return signed
+
+    async def create_grant(self, key: Key, row: GrantRow) -> None:
+        """Add a grant to a key."""
+        signed = self.custody.authenticate(row)
+        await self.transaction.insert_grant(signed)
+        await self._save_grants(key, [*key.grants.rows.values(), signed])
+
+    async def delete_grant(self, key: Key, grant_id: str) -> None:
+        """Take a grant of a key away."""
+        await self.transaction.delete_grant(grant_id)
+        await self._save_grants(key, [row for row in key.grants.rows.values() if row.grant_id != grant_id])
+
+    async def _save_grants(self, key: Key, rows: Sequence[GrantRow]) -> None:
+        await self.save_key(replace(key.row, grants_digest=Granted(rows).digest()))
 
     async def create_alias(self, row: AliasRow) -> None:
         """Insert an alias, at this change's epoch."""

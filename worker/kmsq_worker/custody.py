@@ -5,6 +5,7 @@ Everything that comes out of the database passes through here before it is belie
 `Tampered`, never a softer error: nothing but an edit by hand, a fault on disk or the wrong database explains it.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,26 +13,39 @@ from hmac import compare_digest
 from typing import TypeVar
 from uuid import UUID
 
+from kmsq_schemas.models.enums import KeyState
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
+from kmsq_worker.granted import NO_GRANTS, Granted
 from kmsq_worker.policy.access import Value
 from kmsq_worker.policy.document import Policy, parse
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.rootkey import RootKey, RootKeyError
 from kmsq_worker.rowmac import DOMAIN_KEY_ID_BYTES, MAC_BYTES, RowMacMismatch, mac_domain_key
 from kmsq_worker.secret import Secret
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import (
+    AccountPolicyRow,
+    AliasRow,
+    DomainKeyRow,
+    GrantRow,
+    ImportedRow,
+    KeyRow,
+    MaterialRow,
+)
 from kmsq_worker.wrapping import Binding, DomainKey, UnwrapError, wrapped_by
 
 MATERIAL_PURPOSE = "key-material"
+USABLE_STATES = frozenset({KeyState.ENABLED, KeyState.DISABLED})
 
-Row = KeyRow | AliasRow | AccountPolicyRow
-AnyRow = TypeVar("AnyRow", KeyRow, AliasRow, AccountPolicyRow)
+Row = KeyRow | AliasRow | AccountPolicyRow | GrantRow | ImportedRow
+AnyRow = TypeVar("AnyRow", KeyRow, AliasRow, AccountPolicyRow, GrantRow, ImportedRow)
 
 _TABLES: Mapping[type[Row], str] = {
     KeyRow: "kmsq.keys",
     AliasRow: "kmsq.aliases",
     AccountPolicyRow: "kmsq.account_policy",
+    GrantRow: "kmsq.grants",
+    ImportedRow: "kmsq.imported_material",
 }
 
 
@@ -53,11 +67,23 @@ class Key:
     policy: Policy
     conditions: Mapping[str, Value]
     """What policies may ask about the key (`ConditionKey`)."""
+    grants: Granted = NO_GRANTS
 
     @property
     def key_id(self) -> str:
         """The key's id."""
         return self.row.key_id
+
+    def as_of(self, moment: int) -> "Key":
+        """
+        Return the key as it is at `moment`, Unix milliseconds.
+
+        With expired material it is pending import, before the scheduler has destroyed the material, too.
+        """
+        row = self.row
+        if row.valid_to is None or row.valid_to.timestamp() * 1000 > moment or row.key_state not in USABLE_STATES:
+            return self
+        return replace(self, row=replace(row, key_state=KeyState.PENDING_IMPORT))
 
 
 class Custody:
@@ -125,10 +151,11 @@ class Custody:
         except RowMacMismatch as error:
             raise Tampered(subject, "row MAC") from error
 
-    def open_key(self, row: KeyRow) -> Key:
-        """Return the verified key. Raises `Tampered`."""
+    def open_key(self, row: KeyRow, grants: Sequence[GrantRow] = ()) -> Key:
+        """Return the verified key; `grants` are all of its. Raises `Tampered`."""
         self.verify(row, key_subject(row.key_id))
         return Key(
+            grants=self._open_grants(row, grants),
             row=row,
             arn=self.account.key_arn(row.key_id),
             policy=self._policy(row.policy, key_subject(row.key_id)),
@@ -137,8 +164,19 @@ class Custody:
                 ConditionKey.KEY_USAGE: row.key_usage,
                 ConditionKey.KEY_ORIGIN: row.origin,
                 ConditionKey.MULTI_REGION: row.multi_region,
+                ConditionKey.RESOURCE_TAG: json.loads(row.tags),
             },
         )
+
+    def _open_grants(self, row: KeyRow, grants: Sequence[GrantRow]) -> Granted:
+        if not grants and not row.grants_digest:
+            return NO_GRANTS
+        granted, subject = Granted(grants), key_subject(row.key_id)
+        if granted.digest() != row.grants_digest:
+            raise Tampered(subject, "grants were added or removed")
+        for grant in grants:
+            self.verify(grant, subject)
+        return granted
 
     def open_account_policy(self, row: AccountPolicyRow) -> Policy:
         """Return the verified account policy. Raises `Tampered`."""
@@ -151,6 +189,8 @@ class Custody:
 
     def unwrap(self, material: MaterialRow, row: KeyRow) -> Secret:
         """Unwrap a key's material. Raises `Tampered`."""
+        if material.wrapped is None:
+            raise Tampered(key_subject(row.key_id), f"material {material.material_number} is gone")
         try:
             domain_key = self.domain_key(wrapped_by(material.wrapped))
             return domain_key.unwrap(material.wrapped, _binding(row, material.material_number))
@@ -198,6 +238,11 @@ def key_subject(key_id: str) -> str:
     return f"key:{key_id}"
 
 
+def imported_subject(row: ImportedRow) -> str:
+    """Name what is said of imported material, in the audit log."""
+    return f"imported:{row.key_id}/{row.material_number}"
+
+
 def alias_subject(alias_name: str) -> str:
     """Name an alias in the change log."""
     return f"alias:{alias_name}"
@@ -216,6 +261,8 @@ def _binding(row: KeyRow, number: int) -> Binding:
 def _domain_key_of(row: Row | MaterialRow) -> UUID | None:
     """Return the domain key that a row names; None when its MAC or wrapped value is not even well formed."""
     try:
-        return wrapped_by(row.wrapped) if isinstance(row, MaterialRow) else mac_domain_key(row.mac)
+        if isinstance(row, MaterialRow):
+            return None if row.wrapped is None else wrapped_by(row.wrapped)
+        return mac_domain_key(row.mac)
     except (UnwrapError, RowMacMismatch):
         return None

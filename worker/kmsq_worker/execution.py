@@ -8,35 +8,26 @@ touched, for the commit, and what the audit record will say.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from kmsq_schemas.models.enums import KeyState, KeyUsage
 from kmsq_worker.arn import KeyReference, KeyReferenceKind, parse_key_reference
-from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Tampered, alias_subject, key_subject
-from kmsq_worker.decode import Caller
-from kmsq_worker.errors import (
-    DisabledException,
-    InvalidKeyUsageException,
-    KMSInternalException,
-    KMSInvalidStateException,
-    NotFoundException,
-)
+from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Row, Tampered, alias_subject, key_subject
+from kmsq_worker.errors import KMSInternalException, NotFoundException
 from kmsq_worker.policy.access import NOTHING, Access, Value
 from kmsq_worker.policy.document import Policy
 from kmsq_worker.policy.evaluate import authorize_account, authorize_key
+from kmsq_worker.policy.grants import Grant
 from kmsq_worker.policy.keys import ConditionKey
+from kmsq_worker.primitives.key_pairs import PrivateKey
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.reader import Reader
-from kmsq_worker.store.rows import AliasRow
 from kmsq_worker.telemetry import LOGGER
 from kmsq_worker.view import Material, View, unbelievable
 
+R = TypeVar("R", bound=Row)
+
 Values = Mapping[str, Value]
 """Condition values that an operation supplies, by `ConditionKey`."""
-
-_STATES_IN_WORDS: Mapping[str, str] = {
-    KeyState.PENDING_DELETION: "pending deletion",
-    KeyState.PENDING_IMPORT: "pending import",
-}
 
 
 @dataclass(slots=True)
@@ -48,6 +39,8 @@ class Touched:
     materials: list[int] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
     contexts: list[Mapping[str, str]] = field(default_factory=list)
+    grants: list[str] = field(default_factory=list)
+    """Those that allowed what no policy allowed, or that the request is about."""
     wrote: dict[str, str | None] = field(default_factory=dict)
     """The MACs of the rows that a change wrote, in hexadecimal, by subject; None for a deleted one."""
 
@@ -55,12 +48,11 @@ class Touched:
 class Execution(ABC):
     """What turns and changes have in common: who asks, and who may."""
 
-    def __init__(self, *, custody: Custody, caller: Caller, now: int) -> None:
+    def __init__(self, *, custody: Custody, principal: str, now: int) -> None:
         self.custody = custody
         self.account = custody.account
-        self.caller = caller
         self.now = now
-        self.arn = self.account.user_arn(caller.principal)
+        self.arn = self.account.user_arn(principal)
         self.touched = Touched()
         self._request_aliases: dict[str, str] = {}
 
@@ -75,8 +67,13 @@ class Execution(ABC):
         *,
         context: Mapping[str, str] | None = None,
         values: Values = NOTHING,
-    ) -> None:
-        """Authorise `action` on `key`. Raises `AccessDeniedException`."""
+        target: Grant | None = None,
+    ) -> Grant | None:
+        """
+        Authorise `action` on `key`; return the grant that allowed it, None if a policy did.
+
+        `target` is the grant that the request would make or end. Raises `AccessDeniedException`.
+        """
         if context:
             self.touched.contexts.append(context)
         account_policy = self.account_policy()
@@ -87,7 +84,11 @@ class Execution(ABC):
             context=context or NOTHING,
             values=self._values(key, values) if key.policy.condition_keys or account_policy.condition_keys else NOTHING,
         )
-        authorize_key(access, key.policy, account_policy, self.account.root_arn)
+        grants = key.grants.of(self.arn) if key.grants.rows else ()
+        grant = authorize_key(access, key.policy, account_policy, self.account.root_arn, grants, target=target)
+        if grant is not None:
+            self.touched.grants.append(grant.grant_id)
+        return grant
 
     def authorize_account(self, action: str, values: Values = NOTHING) -> None:
         """Authorise an operation that has no key. Raises `AccessDeniedException`."""
@@ -130,13 +131,13 @@ class TurnExecution(Execution):
         self,
         *,
         custody: Custody,
-        caller: Caller,
+        principal: str,
         now: int,
         view: View,
         reader: Reader,
         alarm: Callable[[Tampered], None],
     ) -> None:
-        super().__init__(custody=custody, caller=caller, now=now)
+        super().__init__(custody=custody, principal=principal, now=now)
         self._view = view
         self.reader = reader
         self._alarm = alarm
@@ -161,7 +162,7 @@ class TurnExecution(Execution):
         if reference.kind is KeyReferenceKind.ALIAS:  # of this key, not of the other one that ReEncrypt names
             self._request_aliases[key.key_id] = reference.value
         self.note_key(key)
-        return key
+        return key.as_of(self.now)
 
     def locate_by_id(self, text: str) -> Key:
         """Return the key that a management request names: by id or ARN, never by alias."""
@@ -171,14 +172,14 @@ class TurnExecution(Execution):
             raise NotFoundException(message)
         return self.locate_reference(reference, text)
 
-    async def believed(self, rows: Sequence[AliasRow]) -> Sequence[AliasRow]:
-        """Return those of `rows`, which were read for a list, that are as this service wrote them."""
+    async def believed(self, rows: Sequence[R], subject: Callable[[R], str]) -> Sequence[R]:
+        """Return those of `rows`, read for a list, that are as this service wrote them; `subject` names one."""
         await self.custody.fetch_missing(rows)
-        return [row for row in rows if self._is_believed(row)]
+        return [row for row in rows if self._is_believed(row, subject(row))]
 
-    def _is_believed(self, row: AliasRow) -> bool:
+    def _is_believed(self, row: Row, subject: str) -> bool:
         try:
-            self.custody.verify(row, alias_subject(row.alias_name))
+            self.custody.verify(row, subject)
         except Tampered as error:
             self._alarm(error)
             return False
@@ -197,32 +198,13 @@ class TurnExecution(Execution):
             self._alarm(error)
             raise unbelievable(key.arn) from error
 
+    def unlock_private_key(self, key: Key) -> PrivateKey:
+        """Unwrap a key pair and return its private key: only after `authorize`."""
+        material = self.material(key, key.row.current_material)
+        return material.private_key(self.unlock(key, material))
+
 
 def unexpected(operation: str, error: Exception) -> KMSInternalException:
     """Log a fault of ours, by type and place, and make the answer to whoever met it."""
     LOGGER.error("operation failed unexpectedly", extra={"operation": operation}, exc_info=error)
     return KMSInternalException("An internal error occurred.", reason=type(error).__name__)
-
-
-def require_enabled(key: Key) -> None:
-    """Raise `DisabledException` or `KMSInvalidStateException` unless the key is enabled."""
-    if key.row.key_state == KeyState.ENABLED:
-        return
-    if key.row.key_state == KeyState.DISABLED:
-        message = f"{key.arn} is disabled."
-        raise DisabledException(message)
-    refuse_state(key)
-
-
-def refuse_state(key: Key) -> None:
-    """Raise `KMSInvalidStateException` naming the key's state."""
-    state = _STATES_IN_WORDS.get(key.row.key_state, key.row.key_state)
-    message = f"{key.arn} is {state}."
-    raise KMSInvalidStateException(message)
-
-
-def require_usage(key: Key, usage: KeyUsage, operation: str) -> None:
-    """Raise `InvalidKeyUsageException` unless the key is for `usage`."""
-    if key.row.key_usage != usage:
-        message = f"{key.arn} key usage is {key.row.key_usage} which is not valid for {operation}."
-        raise InvalidKeyUsageException(message)

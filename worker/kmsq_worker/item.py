@@ -95,6 +95,8 @@ class Item:
             entry["revisions"] = touched.revisions
         if touched.materials:
             entry["materials"] = touched.materials
+        if touched.grants:
+            entry["grants"] = touched.grants
         if touched.contexts:
             entry["contexts"] = touched.contexts
         if touched.wrote:

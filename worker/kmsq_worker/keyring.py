@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from kmsq_worker.arn import KeyReferenceKind
 from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Tampered, alias_subject, key_subject
 from kmsq_worker.store.reader import Loaded
+from kmsq_worker.store.rows import GrantRow
 from kmsq_worker.view import AccountPolicy, Material, View, Wanted
 
 KEYRING_MAX_KEYS = 10_000  # about 5 KB each with its parsed policy
@@ -156,7 +157,7 @@ class Keyring:
         number = wanted.material or key.row.current_material
         material = (self._materials.use(key.key_id) or {}).get(number)
         if material is None:
-            return number > key.row.current_material  # it cannot exist: nothing to load
+            return not 0 < number <= key.row.current_material  # it cannot exist: nothing to load
         view.materials[key.key_id, number] = material
         return True
 
@@ -168,7 +169,9 @@ class Keyring:
         newest = self._revisions.newest
         loaded = await self._loader.load(aliases, key_ids, materials)
         newest = max(newest, loaded.epoch)
-        await self._custody.fetch_missing([loaded.account_policy, *loaded.aliases, *loaded.keys, *loaded.materials])
+        await self._custody.fetch_missing(
+            [loaded.account_policy, *loaded.aliases, *loaded.keys, *loaded.grants, *loaded.materials]
+        )
         found = self._verify(loaded, newest)
         # A row read before a change that this keyring follows already would stay here unnoticed. Only the view may use
         # it: the view's epoch is older still, and its commit is checked against that.
@@ -188,9 +191,12 @@ class Keyring:
                 self._custody.verify(alias, subject)
                 self._revisions.check(subject, alias.revision, newest=newest)
                 found.aliases[alias.alias_name] = alias.key_id
+        grants: dict[str, list[GrantRow]] = {}
+        for grant in loaded.grants:
+            grants.setdefault(grant.key_id, []).append(grant)
         for row in loaded.keys:
             with found.distrust(self._alarm):
-                key = self._custody.open_key(row)
+                key = self._custody.open_key(row, grants.get(row.key_id, ()))
                 self._revisions.check(key_subject(row.key_id), row.revision, newest=newest)
                 found.keys[row.key_id] = key
         for material in loaded.materials:

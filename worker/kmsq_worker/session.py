@@ -17,6 +17,7 @@ from kmsq_worker.arn import Account
 from kmsq_worker.audit import Chain
 from kmsq_worker.broker import Broker
 from kmsq_worker.change import ChangeLoop
+from kmsq_worker.change_execution import Rules
 from kmsq_worker.custody import Custody
 from kmsq_worker.decode import Clock
 from kmsq_worker.errors import Unavailable
@@ -227,7 +228,10 @@ class _Shared:
                 custody=self.custody,
                 changes=lane.changes,
                 revisions=worker.revisions,
-                administrators=frozenset(map(self.custody.account.user_arn, settings.administrators)),
+                rules=Rules(
+                    administrators=frozenset(map(self.custody.account.user_arn, settings.administrators)),
+                    on_demand_rotations=settings.on_demand_rotations,
+                ),
                 outbox=self.outbox,
                 suspects=self.suspects,
                 clock=worker.clock,

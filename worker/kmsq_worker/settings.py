@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kmsq_schemas import limits
 from kmsq_schemas.message import is_principal
 from kmsq_schemas.operations import Queue
 
@@ -37,11 +38,15 @@ class Settings:
     administrators: tuple[str, ...]
     """Principals that always may put the account policy and that default key policies let administer."""
     queues: tuple[Queue, ...]
-    """Which queues to serve: crypto, read, admin."""
+    """Which queues to serve: crypto, slow, read, admin."""
     turn_max: int
     """Requests a turn, at most."""
     principal_max: int
     """Requests of one principal that may wait in a worker; beyond it they get ThrottlingException."""
+    on_demand_rotations: int
+    """How often one key may be rotated on demand."""
+    scheduler_seconds: float
+    """How often to look for keys whose deletion, rotation or expiry is due; in workers that serve the admin queue."""
     drain_seconds: float
     """How long SIGTERM waits for what is in flight."""
     health_port: int
@@ -70,13 +75,17 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         queues=source.queues("QUEUES"),
         turn_max=source.integer("TURN_MAX", 256, least=1, most=1_000),
         principal_max=source.integer("PRINCIPAL_MAX", 500, least=1, most=1_000),
+        on_demand_rotations=source.integer(
+            "ON_DEMAND_ROTATIONS", limits.ON_DEMAND_ROTATIONS_PER_KEY, least=1, most=1_000_000
+        ),
+        scheduler_seconds=source.integer("SCHEDULER_SECONDS", 10, least=1, most=600),
         drain_seconds=source.integer("DRAIN_SECONDS", 20, least=1, most=600),
         health_port=source.integer("HEALTH_PORT", 8080, least=0, most=65_000),
         health_host=source.text("HEALTH_HOST", "127.0.0.1"),
         log_level=source.choice("LOG_LEVEL", "INFO", _LEVELS),
     )
     if Queue.ADMIN in settings.queues and settings.changes_database_url is None:
-        message = "KMSQ_CHANGES_DATABASE_URL is needed to serve the admin queue (or set KMSQ_QUEUES=crypto,read)"
+        message = "KMSQ_CHANGES_DATABASE_URL is needed to serve the admin queue (or set KMSQ_QUEUES=crypto,slow,read)"
         raise SettingsError(message)
     return settings
 

@@ -77,6 +77,12 @@ class Telemetry:
         self._tampered = Counter(
             "kmsq_integrity_failures", "Rows that are not as this service wrote them. Alert on this.", registry=registry
         )
+        self._jobs = Counter(
+            "kmsq_scheduled_jobs",
+            "What the scheduler did, by event and outcome.",
+            ["event", "outcome"],
+            registry=registry,
+        )
         self._sessions = Counter(
             "kmsq_sessions_lost", "Broker or database sessions that ended in a failure.", registry=registry
         )
@@ -113,6 +119,11 @@ class Telemetry:
         """Raise the alarm."""
         self._tampered.inc()
         LOGGER.critical("integrity check failed", extra={"subject": error.subject, "reason": error.what})
+
+    def job(self, event: str, outcome: str) -> None:
+        """Count what the scheduler did to a key."""
+        self._jobs.labels(event, outcome).inc()
+        LOGGER.info("scheduled job done", extra={"operation": event, "reason": outcome})
 
     def session(self, *, ready: bool) -> None:
         """Note whether requests are being served."""

@@ -117,7 +117,7 @@ class TurnLoop:
         now = self._clock()
         execution = TurnExecution(
             custody=self._custody,
-            caller=caller,
+            principal=caller.principal,
             now=now,
             view=view,
             reader=self._reader,

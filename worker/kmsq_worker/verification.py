@@ -16,11 +16,20 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
+from kmsq_schemas.models.enums import ImportState
 from kmsq_worker import audit
 from kmsq_worker.audit import ChainBroken, ChainVerifier, StoredRecord
-from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Row, Tampered, alias_subject, key_subject
+from kmsq_worker.custody import (
+    ACCOUNT_POLICY_SUBJECT,
+    Custody,
+    Row,
+    Tampered,
+    alias_subject,
+    imported_subject,
+    key_subject,
+)
 from kmsq_worker.store.auditor import Auditor
-from kmsq_worker.store.rows import AliasRow, ChainRow, KeyRow
+from kmsq_worker.store.rows import AliasRow, ChainRow, GrantRow, ImportedRow, KeyRow
 from kmsq_worker.wrapping import DomainKey
 
 PROBLEMS_MAX = 1_000  # a report, not a second audit log
@@ -61,6 +70,8 @@ class Verification:
         """The month of each chain that was ever opened."""
         self._written: dict[str, tuple[int, str | None]] = {}
         """Of each subject: the epoch and the MAC of the last audited write."""
+        self._found: set[str] = set()
+        """The subjects whose rows are there."""
 
     async def run(self) -> Report:
         """Verify everything, as it is now."""
@@ -122,7 +133,7 @@ class Verification:
         return True
 
     async def _rows(self) -> None:
-        found: set[str] = set()
+        found = self._found
         async for batch in self._batches():
             await self._custody.fetch_missing(batch)
             for row in batch:
@@ -136,7 +147,8 @@ class Verification:
 
     def _row(self, row: Row, subject: str) -> None:
         try:
-            self._custody.verify(row, subject)
+            if not isinstance(row, KeyRow):  # a key was opened with its grants
+                self._custody.verify(row, subject)
         except Tampered as error:
             self._report.add(str(error))
             return
@@ -146,27 +158,48 @@ class Verification:
         elif written is not None and written[1] != row.mac.hex():
             self._report.add(f"{subject}: it is not what the last audited change wrote (rolled back?)")
 
-    async def _materials(self, keys: Sequence[KeyRow]) -> None:
-        by_place = {
-            (material.key_id, material.material_number): material
-            for material in await self._auditor.materials([key.key_id for key in keys])
+    async def _keys(self, keys: Sequence[KeyRow]) -> Sequence[KeyRow]:
+        """Return those whose rows, with their grants, are authentic; the others are reported."""
+        grants: dict[str, list[GrantRow]] = {}
+        for grant in await self._auditor.grants([key.key_id for key in keys]):
+            grants.setdefault(grant.key_id, []).append(grant)
+        await self._custody.fetch_missing([*keys, *(grant for granted in grants.values() for grant in granted)])
+        sound = []
+        for key in keys:
+            try:
+                self._custody.open_key(key, grants.get(key.key_id, ()))
+                sound.append(key)
+            except Tampered as error:
+                self._found.add(error.subject)
+                self._report.add(str(error))
+        return sound
+
+    async def _materials(self, keys: Sequence[KeyRow], imported: Sequence[ImportedRow]) -> None:
+        key_ids = [key.key_id for key in keys]
+        materials = {(row.key_id, row.material_number): row for row in await self._auditor.materials(key_ids)}
+        awaited = {
+            (row.key_id, row.material_number) for row in imported if row.import_state == ImportState.PENDING_IMPORT
         }
-        await self._custody.fetch_missing(by_place.values())
+        await self._custody.fetch_missing(materials.values())
         for key in keys:
             for number in range(1, key.current_material + 1):
-                material = by_place.get((key.key_id, number))
-                if material is None:
+                if (key.key_id, number) not in materials:
                     self._report.add(f"{key_subject(key.key_id)}: material {number} is gone")
-                    continue
-                try:
-                    self._custody.unwrap(material, key)
-                except Tampered as error:
-                    self._report.add(str(error))
+        by_id = {key.key_id: key for key in keys}
+        for place, material in materials.items():
+            if material.wrapped is None and place in awaited:
+                continue
+            try:
+                self._custody.unwrap(material, by_id[material.key_id])
+            except Tampered as error:
+                self._report.add(str(error))
 
     async def _batches(self) -> AsyncGenerator[list[Row]]:
         async for keys in self._auditor.keys():
-            yield list(keys)
-            await self._materials(keys)
+            yield list(await self._keys(keys))
+            imported = await self._auditor.imported([key.key_id for key in keys])
+            yield list(imported)
+            await self._materials(keys, imported)
         async for aliases in self._auditor.aliases():
             yield list(aliases)
         policy = await self._auditor.account_policy()
@@ -176,4 +209,6 @@ class Verification:
 def _subject(row: Row) -> str:
     if isinstance(row, KeyRow):
         return key_subject(row.key_id)
+    if isinstance(row, ImportedRow):
+        return imported_subject(row)
     return alias_subject(row.alias_name) if isinstance(row, AliasRow) else ACCOUNT_POLICY_SUBJECT

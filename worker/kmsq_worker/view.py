@@ -13,6 +13,7 @@ from kmsq_worker.errors import (
     NotFoundException,
 )
 from kmsq_worker.policy.document import Policy
+from kmsq_worker.primitives.key_pairs import PrivateKey, load
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.rows import MaterialRow
 
@@ -28,11 +29,12 @@ class Wanted:
 class Material:
     """Key material, wrapped until somebody who may use it needs it; then unwrapped once, for as long as it is cached."""
 
-    __slots__ = ("_row", "_secret")
+    __slots__ = ("_private_key", "_row", "_secret")
 
     def __init__(self, row: MaterialRow) -> None:
         self._row = row
         self._secret: Secret | None = None
+        self._private_key: PrivateKey | None = None
 
     @property
     def number(self) -> int:
@@ -49,6 +51,12 @@ class Material:
         if self._secret is None:
             self._secret = custody.unwrap(self._row, key.row)
         return self._secret
+
+    def private_key(self, secret: Secret) -> PrivateKey:
+        """Return the private key that `unlock` gave as `secret`, ready for use: reading one takes longer than signing."""
+        if self._private_key is None:
+            self._private_key = load(secret)
+        return self._private_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,11 @@ def settings() -> None:
     KMSQ_CHANGES_DATABASE_URL  postgresql://kmsq_change:…@…    as a member of kmsq_change, for the admin queue
     KMSQ_ROOT_KEY_FILE         made by `kmsq-worker root-key create`
     KMSQ_ADMINISTRATORS        broker users, separated by commas
-    KMSQ_QUEUES                crypto,read,admin (default: all)
+    KMSQ_QUEUES                crypto,slow,read,admin (default: all)
     KMSQ_TURN_MAX              256      requests a turn
     KMSQ_PRINCIPAL_MAX         500      waiting requests of one principal before it is throttled
+    KMSQ_ON_DEMAND_ROTATIONS   25       of one key, at most
+    KMSQ_SCHEDULER_SECONDS     10       between two looks for what is due (deletion, rotation, expiry)
     KMSQ_DRAIN_SECONDS         20       what SIGTERM waits for
     KMSQ_HEALTH_HOST, _PORT    127.0.0.1, 8080: /livez /readyz /metrics; port 0: none
     KMSQ_LOG_LEVEL             INFO

@@ -14,8 +14,9 @@ from kmsq_schemas.models import Reply
 from kmsq_schemas.operations import Operation
 from kmsq_worker.arn import Account
 from kmsq_worker.change_execution import ChangeExecution
+from kmsq_worker.custody import Custody
 from kmsq_worker.execution import TurnExecution
-from kmsq_worker.operations import aliases, data_keys, lifecycle, policies, rotation, symmetric, wants
+from kmsq_worker.operations import aliases, creation, data_keys, lifecycle, policies, rotation, symmetric, tags, wants
 from kmsq_worker.view import Wanted
 
 # The requests' and replies' own types are lost in a table of functions; a test holds each row against the contract.
@@ -40,7 +41,7 @@ class ChangeOperation:
     """`prepare` makes, outside the transaction, what `run` gets. Only what alters nothing may share the lock."""
 
     run: Callable[[ChangeExecution, AnyRequest, Any], Awaitable[Reply]]
-    prepare: Callable[[AnyRequest], object] | None = None
+    prepare: Callable[[Custody, AnyRequest], Awaitable[object]] | None = None
     exclusive: bool = True
 
 
@@ -59,13 +60,16 @@ TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
         Operation.LIST_ALIASES: TurnOperation(aliases.wants_aliases, aliases.list_aliases),
         Operation.GET_KEY_POLICY: TurnOperation(wants.the_key, policies.get_key_policy),
         Operation.GET_ACCOUNT_POLICY: TurnOperation(wants.nothing, policies.get_account_policy),
+        Operation.LIST_KEY_POLICIES: TurnOperation(wants.the_key, policies.list_key_policies),
         Operation.LIST_KEY_ROTATIONS: TurnOperation(wants.the_key, rotation.list_key_rotations),
+        Operation.GET_KEY_ROTATION_STATUS: TurnOperation(wants.the_key, rotation.get_key_rotation_status),
+        Operation.LIST_RESOURCE_TAGS: TurnOperation(wants.the_key, tags.list_resource_tags),
     },
 )
 
 CHANGE_OPERATIONS: Mapping[Operation, ChangeOperation] = MappingProxyType(
     {
-        Operation.CREATE_KEY: ChangeOperation(lifecycle.create_key, lifecycle.prepare_key, exclusive=False),
+        Operation.CREATE_KEY: ChangeOperation(creation.create_key, creation.prepare_key, exclusive=False),
         Operation.ENABLE_KEY: ChangeOperation(lifecycle.enable_key),
         Operation.DISABLE_KEY: ChangeOperation(lifecycle.disable_key),
         Operation.UPDATE_KEY_DESCRIPTION: ChangeOperation(lifecycle.update_key_description),
@@ -77,5 +81,9 @@ CHANGE_OPERATIONS: Mapping[Operation, ChangeOperation] = MappingProxyType(
         Operation.PUT_KEY_POLICY: ChangeOperation(policies.put_key_policy),
         Operation.PUT_ACCOUNT_POLICY: ChangeOperation(policies.put_account_policy),
         Operation.ROTATE_KEY_ON_DEMAND: ChangeOperation(rotation.rotate_key_on_demand),
+        Operation.ENABLE_KEY_ROTATION: ChangeOperation(rotation.enable_key_rotation),
+        Operation.DISABLE_KEY_ROTATION: ChangeOperation(rotation.disable_key_rotation),
+        Operation.TAG_RESOURCE: ChangeOperation(tags.tag_resource),
+        Operation.UNTAG_RESOURCE: ChangeOperation(tags.untag_resource),
     },
 )

@@ -18,7 +18,7 @@ from kmsq_schemas.models import (
 )
 from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
-from kmsq_worker.custody import Key
+from kmsq_worker.custody import Key, alias_subject
 from kmsq_worker.errors import (
     AlreadyExistsException,
     InvalidAliasNameException,
@@ -27,8 +27,8 @@ from kmsq_worker.errors import (
     NotFoundException,
 )
 from kmsq_worker.execution import TurnExecution
-from kmsq_worker.operations.lifecycle import refuse_pending_deletion
 from kmsq_worker.operations.pages import page, position_of
+from kmsq_worker.operations.states import refuse_pending_deletion
 from kmsq_worker.store.rows import AliasRow
 from kmsq_worker.view import Wanted
 
@@ -101,7 +101,7 @@ async def list_aliases(execution: TurnExecution, request: ListAliasesRequest) ->
     rows = await execution.reader.list_aliases(key_id, after, limit + 1)
     found = page(execution.custody, scope, rows, limit, lambda row: row.alias_name)
     return ListAliasesReply(
-        aliases=[_entry(execution, row) for row in await execution.believed(found.entries)],
+        aliases=[_entry(execution, row) for row in await execution.believed(found.entries, _subject)],
         next_marker=found.next_marker,
         truncated=found.truncated,
     )
@@ -115,6 +115,10 @@ def _entry(execution: TurnExecution, row: AliasRow) -> AliasListEntry:
         creation_date=row.creation_date,
         last_updated_date=row.last_updated_date,
     )
+
+
+def _subject(row: AliasRow) -> str:
+    return alias_subject(row.alias_name)
 
 
 async def _existing(execution: ChangeExecution, alias_name: str) -> AliasRow:

@@ -14,8 +14,9 @@ from kmsq_schemas.models import (
 )
 from kmsq_schemas.models.enums import KeyUsage
 from kmsq_worker.errors import UnsupportedOperationException
-from kmsq_worker.execution import TurnExecution, Values, require_enabled, require_usage
+from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.dry_run import stop_if_dry
+from kmsq_worker.operations.states import require_enabled, require_usage
 from kmsq_worker.operations.symmetric import seal_current
 from kmsq_worker.policy.keys import ConditionKey
 

@@ -7,6 +7,8 @@ from kmsq_schemas.models import (
     GetAccountPolicyRequest,
     GetKeyPolicyReply,
     GetKeyPolicyRequest,
+    ListKeyPoliciesReply,
+    ListKeyPoliciesRequest,
     PutAccountPolicyReply,
     PutAccountPolicyRequest,
     PutKeyPolicyReply,
@@ -15,6 +17,7 @@ from kmsq_schemas.models import (
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.errors import MalformedPolicyDocumentException, NotFoundException
 from kmsq_worker.execution import TurnExecution, Values
+from kmsq_worker.operations.pages import position_of
 from kmsq_worker.policy.document import Policy, parse
 from kmsq_worker.policy.evaluate import check_account_lockout, check_lockout
 from kmsq_worker.policy.keys import ConditionKey
@@ -63,6 +66,14 @@ def _parse(text: str) -> Policy:
         message = f"{ConditionKey.RESOURCE_ALIASES} is not supported."
         raise MalformedPolicyDocumentException(message)
     return policy
+
+
+def list_key_policies(execution: TurnExecution, request: ListKeyPoliciesRequest) -> ListKeyPoliciesReply:
+    """Name a key's policies: there is one."""
+    key = execution.locate_by_id(request.key_id)
+    execution.authorize("kms:ListKeyPolicies", key)
+    position_of(execution.custody, f"ListKeyPolicies {key.key_id}", request.marker)  # none was ever made
+    return ListKeyPoliciesReply(policy_names=[POLICY_NAME], truncated=False)
 
 
 def get_account_policy(execution: TurnExecution, _request: GetAccountPolicyRequest) -> GetAccountPolicyReply:

@@ -24,8 +24,9 @@ from kmsq_worker.errors import (
     NotFoundException,
     UnsupportedOperationException,
 )
-from kmsq_worker.execution import TurnExecution, Values, require_enabled, require_usage
+from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.dry_run import stop_if_dry
+from kmsq_worker.operations.states import require_enabled, require_usage
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.view import Wanted
 

@@ -3,23 +3,55 @@
 from collections.abc import Sequence
 
 from kmsq_schemas.models import (
+    DecapsulateRequest,
+    DeriveSharedSecretRequest,
     DescribeKeyRequest,
+    EncapsulateRequest,
     EncryptRequest,
+    GenerateDataKeyPairRequest,
+    GenerateDataKeyPairWithoutPlaintextRequest,
     GenerateDataKeyRequest,
     GenerateDataKeyWithoutPlaintextRequest,
+    GenerateMacRequest,
+    GetKeyLastUsageRequest,
     GetKeyPolicyRequest,
+    GetKeyRotationStatusRequest,
+    GetParametersForImportRequest,
+    GetPublicKeyRequest,
+    ListGrantsRequest,
+    ListKeyPoliciesRequest,
     ListKeyRotationsRequest,
+    ListResourceTagsRequest,
+    SignRequest,
+    VerifyMacRequest,
+    VerifyRequest,
 )
 from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.view import Wanted
 
 NamesKey = (
-    DescribeKeyRequest
+    DecapsulateRequest
+    | DeriveSharedSecretRequest
+    | DescribeKeyRequest
+    | EncapsulateRequest
     | EncryptRequest
+    | GenerateDataKeyPairRequest
+    | GenerateDataKeyPairWithoutPlaintextRequest
     | GenerateDataKeyRequest
     | GenerateDataKeyWithoutPlaintextRequest
+    | GenerateMacRequest
+    | GetKeyLastUsageRequest
     | GetKeyPolicyRequest
+    | GetKeyRotationStatusRequest
+    | GetParametersForImportRequest
+    | GetPublicKeyRequest
+    | ListGrantsRequest
+    | ListKeyPoliciesRequest
     | ListKeyRotationsRequest
+    | ListResourceTagsRequest
+    | SignRequest
+    | VerifyMacRequest
+    | VerifyRequest
 )
 """The requests whose `KeyId` is all that they need to name."""
 

@@ -10,7 +10,7 @@ import asyncpg
 from kmsq_worker import audit
 from kmsq_worker.audit import StoredRecord
 from kmsq_worker.store.connection import translated
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, GrantRow, ImportedRow, KeyRow, MaterialRow
 
 BATCH_ROWS = 1_000
 
@@ -104,6 +104,18 @@ class Auditor:
         with translated():
             rows = await self._connection.fetch("SELECT * FROM kmsq.key_material WHERE key_id = ANY($1)", key_ids)
         return [MaterialRow(**row) for row in rows]
+
+    async def grants(self, key_ids: Sequence[str]) -> Sequence[GrantRow]:
+        """Return all grants of these keys."""
+        with translated():
+            rows = await self._connection.fetch("SELECT * FROM kmsq.grants WHERE key_id = ANY($1)", key_ids)
+        return [GrantRow(**row) for row in rows]
+
+    async def imported(self, key_ids: Sequence[str]) -> Sequence[ImportedRow]:
+        """Return what is said of the imported material of these keys."""
+        with translated():
+            rows = await self._connection.fetch("SELECT * FROM kmsq.imported_material WHERE key_id = ANY($1)", key_ids)
+        return [ImportedRow(**row) for row in rows]
 
     async def aliases(self) -> AsyncGenerator[Sequence[AliasRow]]:
         """Yield all aliases, in batches."""

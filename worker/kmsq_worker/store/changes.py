@@ -1,6 +1,5 @@
 """The statements of a change, all inside one transaction that holds the account's lock."""
 
-import dataclasses
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from kmsq_worker.audit import Chain
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.store import chains
 from kmsq_worker.store.connection import translated
-from kmsq_worker.store.rows import NO_ACCOUNT_POLICY, AccountPolicyRow, AliasRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import NO_ACCOUNT_POLICY, AccountPolicyRow
+from kmsq_worker.store.tables import Tables
 
 _LOCK = "SELECT pg_advisory_xact_lock(kmsq.account_lock())"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(kmsq.account_lock())"
@@ -38,25 +38,6 @@ _SITUATION = """
 """
 
 
-def _insert(table: str, row: type) -> str:
-    names = [field.name for field in dataclasses.fields(row)]
-    values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})"  # noqa: S608  # names of fields, no input
-
-
-def _update(table: str, row: type, key: str) -> str:
-    names = [field.name for field in dataclasses.fields(row)]
-    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(names, start=1) if name != key)
-    return f"UPDATE {table} SET {sets} WHERE {key} = ${names.index(key) + 1}"  # noqa: S608  # as above
-
-
-_INSERT_KEY = _insert("kmsq.keys", KeyRow)
-_UPDATE_KEY = _update("kmsq.keys", KeyRow, "key_id")
-_INSERT_MATERIAL = _insert("kmsq.key_material", MaterialRow)
-_INSERT_ALIAS = _insert("kmsq.aliases", AliasRow)
-_UPDATE_ALIAS = _update("kmsq.aliases", AliasRow, "alias_name")
-
-
 @dataclass(frozen=True, slots=True)
 class StoredOutcome:
     """How a change ended when it was first asked for. `digest` recognises the request, `seal` covers it all."""
@@ -76,11 +57,11 @@ class Situation:
     account_policy: AccountPolicyRow
 
 
-class Transaction:
+class Transaction(Tables):
     """One change's transaction. Every method raises `Unavailable`; the transaction is then rolled back."""
 
     def __init__(self, *, connection: asyncpg.Connection, chain: Chain) -> None:
-        self._connection = connection
+        super().__init__(connection=connection)
         self._chain = chain
 
     @asynccontextmanager
@@ -161,78 +142,6 @@ class Transaction:
     def committed(self) -> None:
         """Move the chain's head in memory behind the record that is now committed."""
         self._chain.advance(self._extension)
-
-    async def key(self, key_id: str) -> KeyRow | None:
-        """Return a key's row."""
-        with translated():
-            row = await self._connection.fetchrow("SELECT * FROM kmsq.keys WHERE key_id = $1", key_id)
-        return None if row is None else KeyRow(**row)
-
-    async def alias(self, alias_name: str) -> AliasRow | None:
-        """Return an alias's row."""
-        with translated():
-            row = await self._connection.fetchrow("SELECT * FROM kmsq.aliases WHERE alias_name = $1", alias_name)
-        return None if row is None else AliasRow(**row)
-
-    async def count_aliases(self, key_id: str) -> int:
-        """Count a key's aliases."""
-        with translated():
-            return int(await self._connection.fetchval("SELECT count(*) FROM kmsq.aliases WHERE key_id = $1", key_id))
-
-    async def count_rotations(self, key_id: str, rotation_type: str) -> int:
-        """Count a key's rotations of one type."""
-        with translated():
-            return int(
-                await self._connection.fetchval(
-                    "SELECT count(*) FROM kmsq.key_material WHERE key_id = $1 AND rotation_type = $2",
-                    key_id,
-                    rotation_type,
-                ),
-            )
-
-    async def insert_key(self, row: KeyRow, material: MaterialRow) -> None:
-        """Insert a new key with its first material."""
-        await self._execute(_INSERT_KEY, row)
-        await self.insert_material(material)
-
-    async def insert_material(self, material: MaterialRow) -> None:
-        """Insert further material of a key."""
-        await self._execute(_INSERT_MATERIAL, material)
-
-    async def update_key(self, row: KeyRow) -> None:
-        """Replace a key's row."""
-        await self._execute(_UPDATE_KEY, row)
-
-    async def insert_alias(self, row: AliasRow) -> None:
-        """Insert a new alias."""
-        await self._execute(_INSERT_ALIAS, row)
-
-    async def update_alias(self, row: AliasRow) -> None:
-        """Replace an alias's row."""
-        await self._execute(_UPDATE_ALIAS, row)
-
-    async def delete_alias(self, alias_name: str) -> None:
-        """Delete an alias."""
-        with translated():
-            await self._connection.execute("DELETE FROM kmsq.aliases WHERE alias_name = $1", alias_name)
-
-    async def put_account_policy(self, row: AccountPolicyRow) -> None:
-        """Replace the account policy, or bring it back."""
-        with translated():
-            await self._connection.execute(
-                """
-                INSERT INTO kmsq.account_policy (policy, revision, mac) VALUES ($1, $2, $3)
-                ON CONFLICT (only_row) DO UPDATE SET policy = $1, revision = $2, mac = $3
-                """,
-                row.policy,
-                row.revision,
-                row.mac,
-            )
-
-    async def _execute(self, statement: str, row: KeyRow | MaterialRow | AliasRow) -> None:
-        values = [getattr(row, field.name) for field in dataclasses.fields(row)]
-        with translated():
-            await self._connection.execute(statement, *values)
 
 
 class Changes:

@@ -5,7 +5,7 @@ import asyncpg
 from kmsq_worker.arn import Account
 from kmsq_worker.store.connection import translated
 
-SCHEMA_VERSION = "20261124000002"  # the newest file in migrations/; a test holds them together
+SCHEMA_VERSION = "20261124000003"  # the newest file in migrations/; a test holds them together
 
 
 class WrongDatabase(Exception):

@@ -1,0 +1,148 @@
+"""
+What is done when its time comes: keys are deleted, rotated, and lose imported material that expires.
+
+One worker at a time does it: whoever holds a lock of the database, which ends with that worker's connection. Each job is
+a change like any other (`change`): one transaction under the account's lock, on fresh rows, at a new epoch, with its
+audit record. A worker that dies leaves the job undone and still due, for the next one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kmsq_worker import audit
+from kmsq_worker.change_execution import ChangeExecution, Rules
+from kmsq_worker.custody import Custody, Key
+from kmsq_worker.errors import KmsError
+from kmsq_worker.keyring import Revisions
+from kmsq_worker.operations import importing, lifecycle, rotation
+from kmsq_worker.store.changes import Changes, Transaction
+from kmsq_worker.store.due import Due
+from kmsq_worker.telemetry import LOGGER, Telemetry
+
+PRINCIPAL = "kmsq-scheduler"
+BATCH = 1_000  # keys found at once; the rest is found next time
+CHORES_SECONDS = 3_600
+KEEP_CHANGES_DAYS = 7  # of the change log: a worker that was away for longer starts with an empty keyring
+FORGET_EPOCHS = 10_000  # at once
+SILENT_INTERVALS = 6  # without a look, after which the database lets another worker have the lock
+
+Now = Callable[[], Awaitable[datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`run` does it to one key, and tells whether it was still due; `event` names it in the audit log."""
+
+    event: str
+    find: Callable[[Due, datetime, int], Awaitable[Sequence[str]]]
+    run: Callable[[ChangeExecution, Key, datetime], Awaitable[bool]]
+
+
+JOBS = (
+    Job("KeyDeleted", Due.deletions, lifecycle.delete_when_due),
+    Job("KeyMaterialExpired", Due.expiries, importing.expire_when_due),
+    Job("KeyRotated", Due.rotations, rotation.rotate_when_due),
+)
+
+
+class Scheduler:
+    """`now` is the database's clock unless a test says otherwise: a worker's own may be wrong, and deletion is final."""
+
+    def __init__(
+        self,
+        *,
+        due: Due,
+        changes: Changes,
+        custody: Custody,
+        revisions: Revisions,
+        telemetry: Telemetry,
+        reached: Callable[[str], None],
+        interval_seconds: float,
+        now: Now | None = None,
+    ) -> None:
+        self._due = due
+        self._changes = changes
+        self._custody = custody
+        self._revisions = revisions
+        self._telemetry = telemetry
+        self._reached = reached
+        self._interval_seconds = interval_seconds
+        self._now = now or due.clock
+        self._next_chores: float = 0
+
+    async def run(self) -> None:
+        """Look for what is due, for ever. Raises `Unavailable`."""
+        while not await self._due.take_lock(SILENT_INTERVALS * self._interval_seconds):  # noqa: ASYNC110  # no event
+            await asyncio.sleep(self._interval_seconds)
+        LOGGER.info("scheduling")
+        while True:
+            await self.tick()
+            await asyncio.sleep(self._interval_seconds)
+
+    async def tick(self) -> None:
+        """Do what is due now. Raises `Unavailable`."""
+        now = await self._now()
+        for job in JOBS:
+            for key_id in await job.find(self._due, now, BATCH):
+                await self._do(job, key_id, now)
+        await self._chores()
+
+    async def _do(self, job: Job, key_id: str, now: datetime) -> None:
+        async with self._changes.transaction(exclusive=True) as transaction:
+            situation = await transaction.situation()
+            execution = ChangeExecution(
+                custody=self._custody,
+                principal=PRINCIPAL,
+                situation=situation,
+                transaction=transaction,
+                revisions=self._revisions,
+                rules=Rules(frozenset()),
+                alarm=self._telemetry.tampered,
+            )
+            outcome = await self._run(job, execution, key_id, now)
+            await transaction.append(_record(job, execution, key_id, outcome))
+        self._telemetry.job(job.event, outcome)
+        self._reached("scheduled")
+
+    async def _run(self, job: Job, execution: ChangeExecution, key_id: str, now: datetime) -> str:
+        try:
+            async with execution.transaction.savepoint():
+                key = await _locate(execution, execution.transaction, key_id)
+                if key is None or not await job.run(execution, key, now):
+                    return "NotDue"
+                await execution.transaction.log_changes(execution.epoch, sorted(execution.changed))
+                return "Success"
+        except KmsError as error:  # its row was edited, which `locate_row` has reported
+            execution.undo()
+            return error.code
+
+    async def _chores(self) -> None:
+        clock = asyncio.get_running_loop().time()
+        if clock >= self._next_chores:
+            await self._due.forget_changes(KEEP_CHANGES_DAYS, FORGET_EPOCHS)
+            await self._due.ensure_partitions()
+            self._next_chores = clock + CHORES_SECONDS
+
+
+async def _locate(execution: ChangeExecution, transaction: Transaction, key_id: str) -> Key | None:
+    row = await transaction.key(key_id)
+    return None if row is None else await execution.locate_row(row)
+
+
+def _record(job: Job, execution: ChangeExecution, key_id: str, outcome: str) -> bytes:
+    touched = execution.touched
+    facts: dict[str, object] = {
+        "event": job.event,
+        "principal": None,  # nobody asked: it was due
+        "epoch": execution.epoch if execution.changed else execution.epoch - 1,
+        "outcome": outcome,
+        "keys": [key_id],
+        "revisions": touched.revisions,
+    }
+    if touched.materials:
+        facts["materials"] = touched.materials
+    if touched.wrote:
+        facts["wrote"] = touched.wrote
+    return audit.encode_record(facts)
