@@ -42,7 +42,7 @@ class Line:
 
         Raises `ClientClosed` when the line is over. A call that its end interrupts is cancelled.
         """
-        with self._lock:  # what is on the loop before the line is over is seen by its end, and never forgotten
+        with self._lock:  # so that a call is on the loop before what ends the line, and its end finds it
             if self._over:
                 raise ClientClosed("the connection was closed")
             call = self._client.call(operation, request, timeout_seconds=timeout_seconds)
@@ -80,7 +80,6 @@ class Line:
             await self._cancel_calls()
 
     async def _cancel_calls(self) -> None:
-        await asyncio.sleep(0)  # calls that were handed over just before the end become tasks
         calls = asyncio.all_tasks() - {self._serving}
         for call in calls:
             call.cancel()

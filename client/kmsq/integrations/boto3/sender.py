@@ -19,6 +19,7 @@ from kmsq_schemas import codec
 from kmsq_schemas.content import ContentType, MalformedBody
 from kmsq_schemas.models import Reply
 from kmsq_schemas.operations import SPECS, Operation
+from kmsq_schemas.unsupported import UNSUPPORTED_OPERATIONS
 
 
 class Sender:
@@ -53,7 +54,8 @@ class Sender:
         try:
             operation = Operation(operation_name)
         except ValueError:
-            message = f"kmsq has no operation {operation_name}."
+            reason = UNSUPPORTED_OPERATIONS.get(operation_name, "this version does not know it")
+            message = f"kmsq has no {operation_name}: {reason}."
             raise UnsupportedOperationException(message) from None
         try:
             request = codec.decode(SPECS[operation].request, body, ContentType.JSON)
