@@ -17,6 +17,7 @@ WORDS = st.sampled_from(
         *("arn:kmsq:iam::111122223333:user/alice", "111122223333", "arn:kmsq:kms:*:*:key/*", "${aws:username}", "${"),
         *("StringEquals", "ForAnyValue:StringLike", "Bool", "NumericLessThan", "DateLessThan", "Null", "ArnLike"),
         *("kms:KeySpec", "kms:EncryptionContext:a", "aws:CurrentTime", "aws:EpochTime", "kms:MultiRegion", "true"),
+        *("aws:ResourceTag/a", "aws:RequestTag/a", "aws:TagKeys"),
         *("kms:RotationPeriodInDays", "aws:PrincipalArn", "2030-01-31", "1700000000", "9999-99-99", "-1"),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import AccessDeniedException, MalformedPolicyDocumentException
@@ -30,8 +31,26 @@ ACCOUNT = Account("eu-central-1", "111122223333")
 ALICE, BOB, ADMIN = (ACCOUNT.user_arn(name) for name in ("alice", "bob", "admin"))
 ROOT = ACCOUNT.root_arn
 KEY = ACCOUNT.key_arn("1234abcd-12ab-34cd-56ef-1234567890ab")
-USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:Sign")
-LEARN_OR_HAND_OUT = ("kms:ImportKeyMaterial", "kms:CreateGrant")
+USE = (
+    "kms:Decapsulate",
+    "kms:Decrypt",
+    "kms:DeriveSharedSecret",
+    "kms:Encapsulate",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyPair",
+    "kms:GenerateDataKeyPairWithoutPlaintext",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:GenerateMac",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+    "kms:Sign",
+    "kms:Verify",
+    "kms:VerifyMac",
+)
+LEARN_OR_HAND_OUT = ("kms:GetParametersForImport", "kms:ImportKeyMaterial", "kms:CreateGrant")
+LEFT_TO_GRANTS = ("kms:RetireGrant",)  # each names who may; administrators may revoke
+NOT_HERE = {"ReplicateKey", "UpdatePrimaryRegion"}  # multi-Region keys, as custom key stores
 
 
 def allow(principal: str, action: str | Iterable[str] = "kms:*", **more: Any) -> dict[str, Any]:
@@ -157,6 +176,19 @@ def test_administrators_may_administer_a_key_but_not_use_it() -> None:
     account = parse(initial_account_policy([ADMIN]))
     assert all(allowed(encrypt(ADMIN, action), default, account) for action in KEY_ADMINISTRATION)
     assert not any(allowed(encrypt(ADMIN, action), default, account) for action in (*USE, *LEARN_OR_HAND_OUT))
+
+
+def test_every_operation_has_its_place_among_the_permissions() -> None:
+    service = Loader().load_service_model("kms", "service-2", "2014-11-01")
+    operations = {name for name in service["operations"] if "CustomKeyStore" not in name} - NOT_HERE - {"ReEncrypt"}
+    actions = {f"kms:{name}" for name in (*operations, "ReEncryptFrom", "ReEncryptTo")}
+    placed = [*USE, *LEARN_OR_HAND_OUT, *LEFT_TO_GRANTS, *KEY_ADMINISTRATION, *ACCOUNT_OPERATIONS]
+    assert sorted(placed) == sorted(actions | {"kms:GetAccountPolicy", "kms:PutAccountPolicy"})
+
+
+def test_administrators_do_not_retire_what_names_somebody_else() -> None:
+    default, account = parse(default_key_policy(ALICE, [ADMIN])), parse(initial_account_policy([ADMIN]))
+    assert not any(allowed(encrypt(ADMIN, action), default, account) for action in LEFT_TO_GRANTS)
 
 
 def test_an_administrator_who_creates_a_key_may_use_it() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
 from kmsq_worker.policy.document import MAX_BYTES, parse
+from kmsq_worker.policy.keys import ConditionKey
 
 ALICE = "arn:kmsq:iam::111122223333:user/alice"
 
@@ -161,9 +162,17 @@ REFUSED = {
         "Condition: unknown condition key 'kms:ViaService'",
     ),
     "a key that nothing supplies": (
-        with_condition({"StringEquals": {"aws:ResourceTag/team": "x"}}),
-        "Condition: unknown condition key 'aws:ResourceTag/team'",
+        with_condition({"StringEquals": {"aws:PrincipalTag/team": "x"}}),
+        "Condition: unknown condition key 'aws:PrincipalTag/team'",
     ),
+    "no tag named": (with_condition({"StringEquals": {"aws:ResourceTag/": "x"}}), "unknown condition key"),
+    "all tags of a key": (with_condition({"StringEquals": {"aws:ResourceTag": "x"}}), "unknown condition key"),
+    "all tags of a request": (with_condition({"StringEquals": {"aws:RequestTag": "x"}}), "unknown condition key"),
+    "a variable in a tag's key": (
+        with_condition({"StringEquals": {"aws:RequestTag/${aws:username}": "x"}}),
+        "Condition: a condition key cannot hold a variable",
+    ),
+    "ARNs of a tag": (with_condition({"ArnLike": {"aws:ResourceTag/x": "arn:aws:*:*:*:*"}}), "ArnLike does not fit"),
     "no pair named": (with_condition({"StringEquals": {"kms:EncryptionContext:": "x"}}), "unknown condition key"),
     "a variable in a key": (
         with_condition({"StringEquals": {"kms:EncryptionContext:${aws:username}": "x"}}),
@@ -212,6 +221,14 @@ REFUSED = {
         with_condition({"ForAllValues:StringEquals": {"kms:EncryptionContext:app": "x"}}),
         "Condition: ForAllValues would match requests without",
     ),
+    "every value of a key's tag": (
+        with_condition({"ForAllValues:StringLike": {"AWS:resourceTag/app": "x"}}),
+        "Condition: ForAllValues would match requests without 'aws:ResourceTag/app'",
+    ),
+    "every value of a request's tag": (
+        with_condition({"ForAllValues:StringNotEquals": {"aws:RequestTag/app": "x"}}),
+        "Condition: ForAllValues would match requests without 'aws:RequestTag/app'",
+    ),
 }
 
 
@@ -252,3 +269,13 @@ def test_a_policy_tells_which_values_it_may_ask_for() -> None:
     )
     assert parse(text).condition_keys == {"kms:KeySpec", "aws:EpochTime"}
     assert parse(policy(statement())).condition_keys == frozenset()
+
+
+def test_a_policy_tells_that_it_may_ask_for_tags() -> None:
+    names = {
+        "aws:resourcetag/Team": ConditionKey.RESOURCE_TAG,
+        "AWS:RequestTag/cost center": ConditionKey.REQUEST_TAG,
+        "aws:tagKeys": ConditionKey.TAG_KEYS,
+    }
+    for name, supplied in names.items():
+        assert parse(with_condition({"StringEquals": {name: "x"}})).condition_keys == {supplied}

@@ -8,8 +8,8 @@ for a negated one (`StringNotEquals`). When the request lacks the key: a plain o
 Where AWS leaves the meaning open, the answer is the one that cannot widen an allow or dodge a deny: in an Allow the
 condition must hold for *every* value, in a Deny for *any*. That is so for an operator without `ForAnyValue:` or
 `ForAllValues:` when the request has several values, e.g. two pairs whose keys differ in case only; for a missing key
-under `ForAnyValue:…IfExists`; for what every request has (the time, a key's aliases), should the worker fail to
-supply it; and for a context key that one request spells in many ways.
+under `ForAnyValue:…IfExists`; for what every such request has (the time, a key's aliases and tags, the tags of a request
+that tags), should the worker fail to supply it; and for a context key or tag that is spelt in many ways.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from typing import Final
 
 from kmsq_worker.policy.access import Access
 from kmsq_worker.policy.flaw import Flaw, shown
-from kmsq_worker.policy.keys import ENCRYPTION_CONTEXT, Key, find
+from kmsq_worker.policy.keys import PAIRS, Key, find
 from kmsq_worker.policy.operators import FIELD, OPERATORS, Operator, Presence, Read, Test, truth
 
 _IF_EXISTS: Final = "IfExists"
@@ -110,7 +110,7 @@ def _condition(name: _Name, key: Key, values: tuple[str, ...], *, deny: bool, va
     operator = OPERATORS[name.base]
     if not operator.kinds & key.kinds:
         raise Flaw(FIELD, f"{name.base} does not fit {shown(key.name)}")
-    if name.set_operator is _Set.FOR_ALL and key.name.startswith(ENCRYPTION_CONTEXT):
+    if name.set_operator is _Set.FOR_ALL and key.name.startswith(PAIRS):
         raise Flaw(FIELD, f"ForAllValues would match requests without {shown(key.name)}; remove it")
     return Condition(
         key=key,

@@ -2,15 +2,17 @@
 The decision: default deny, and an explicit deny wins.
 
 A key's own policy decides on it. The account policy can always deny, and it can allow where the key policy names the
-account root; for operations without a key it decides alone.
+account root; for operations without a key it decides alone. Where no policy denies and none allows, a grant may allow.
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
 from kmsq_worker.errors import AccessDeniedException, MalformedPolicyDocumentException
 from kmsq_worker.policy.access import Access
 from kmsq_worker.policy.document import Policy
+from kmsq_worker.policy.grants import Grant, permitting
 
 __all__ = ["Access", "Decision", "authorize_account", "authorize_key", "check_lockout", "evaluate"]
 
@@ -38,9 +40,19 @@ def evaluate(policy: Policy, access: Access) -> Decision:
     return Decision.ALLOW if _allows(policy, access, action) else Decision.NEUTRAL
 
 
-def authorize_key(access: Access, key_policy: Policy, account_policy: Policy, root_arn: str) -> None:
+def authorize_key(  # noqa: PLR0917  a parameter by keyword only would cost every request, though few have a target
+    access: Access,
+    key_policy: Policy,
+    account_policy: Policy,
+    root_arn: str,
+    grants: Iterable[Grant] = (),
+    target: Grant | None = None,
+) -> Grant | None:
     """
     Authorise an operation on a key.
+
+    `grants` are those of the caller on this key; they are looked at only when no policy decides. `target` is the grant
+    that a CreateGrant would make or a RetireGrant would end. Returns the grant that allowed it, None if a policy did.
 
     Raises `AccessDeniedException`; its `reason`, for the audit record, tells an explicit deny from a missing allow.
     """
@@ -50,10 +62,13 @@ def authorize_key(access: Access, key_policy: Policy, account_policy: Policy, ro
     if _denies(account_policy, access, action):
         raise denied(access, DENIED_BY_ACCOUNT_POLICY)
     if _allows(key_policy, access, action):
-        return
+        return None
     if _delegates(key_policy, access, action, root_arn) and _allows(account_policy, access, action):
-        return
-    raise denied(access, NOT_ALLOWED)
+        return None
+    grant = permitting(access, grants, target)
+    if grant is None:
+        raise denied(access, NOT_ALLOWED)
+    return grant
 
 
 def authorize_account(access: Access, account_policy: Policy) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
-from kmsq_worker.policy.access import Access, Texts, Value
+from kmsq_worker.policy.access import Access, Scalar, Texts
 from kmsq_worker.policy.flaw import Flaw, shown
 from kmsq_worker.policy.keys import Key, Kind
 from kmsq_worker.policy.matcher import Matcher
@@ -23,7 +23,7 @@ _is_moment = re.compile(  # the forms of W3C's note on dates and times that name
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?",
 ).fullmatch
 
-Values: TypeAlias = tuple[Value, ...]
+Values: TypeAlias = tuple[Scalar, ...]
 Read: TypeAlias = Callable[[Access], Values | Texts | None]
 
 
@@ -59,7 +59,7 @@ def truth(text: str) -> bool:
     return _TRUTHS[text.lower()]
 
 
-def _text_of(value: Value) -> str:
+def _text_of(value: Scalar) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -79,7 +79,7 @@ def _as_folded_texts(key: Key) -> Read:
     return _reader(key, lambda value: _text_of(value).casefold(), folds=True)
 
 
-def _reader(key: Key, convert: Callable[[Value], str], *, folds: bool) -> Read:
+def _reader(key: Key, convert: Callable[[Scalar], str], *, folds: bool) -> Read:
     def read(access: Access) -> Texts | None:
         values = key.read(access)
         return None if values is None else Texts(frozenset(map(convert, values)))
@@ -120,7 +120,7 @@ class _Truths:
     def count(self, values: Values, _principal: str) -> int:
         return sum(self._matches(value) for value in values)
 
-    def _matches(self, value: Value) -> bool:
+    def _matches(self, value: Scalar) -> bool:
         if not isinstance(value, bool):
             raise TypeError(value)
         return value in self.wanted
@@ -140,7 +140,7 @@ class _Bound:
     def count(self, values: Values, _principal: str) -> int:
         return sum(self._matches(value) for value in values)
 
-    def _matches(self, value: Value) -> bool:
+    def _matches(self, value: Scalar) -> bool:
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(value)
         return self.relation(Decimal(value), self.bound)
