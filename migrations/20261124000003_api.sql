@@ -50,7 +50,7 @@ CREATE INDEX grants_by_retiring_principal ON kmsq.grants (retiring_principal, gr
 
 -- When a key was last used, as far as it is known: no MAC, nothing decides on it. `slot` spreads workers over rows.
 CREATE TABLE kmsq.key_last_use (
-    key_id text NOT NULL REFERENCES kmsq.keys,
+    key_id text NOT NULL, -- no foreign key: a use must not wait for, nor fail with, a deletion
     slot smallint NOT NULL,
     operation text NOT NULL,
     used_at timestamptz NOT NULL,

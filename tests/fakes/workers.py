@@ -16,8 +16,10 @@ from kmsq_schemas.models import ErrorReply, Reply
 from kmsq_schemas.operations import SPECS, Operation
 from kmsq_worker import turn
 from kmsq_worker.change import ChangeLoop
+from kmsq_worker.change_execution import Rules
 from kmsq_worker.execution import TurnExecution
 from kmsq_worker.inbox import Inbox
+from kmsq_worker.item import Turn
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.operations import TURN_OPERATIONS, TurnOperation
 from kmsq_worker.outbox import Outbox
@@ -42,6 +44,8 @@ class Lane:
     events: Events
     steps: list[str] = field(default_factory=list)
     """What `reached` was told."""
+    used: list[Turn] = field(default_factory=list)
+    """The turns that were committed."""
 
     async def run(self, *deliveries: Delivery) -> Sequence[Reply]:
         """Let the lane deal with these, and end; return the replies in the order of the requests."""
@@ -113,7 +117,7 @@ async def change_lane(
         custody=lane.ring.custody,
         changes=lane.changes,
         revisions=revisions or Revisions(),
-        administrators=frozenset(map(ACCOUNT.user_arn, administrators)),
+        rules=Rules(administrators=frozenset(map(ACCOUNT.user_arn, administrators))),
         outbox=_outbox(lane.broker, lane.telemetry, lane.steps),
         suspects=Suspects(marks=lane.marks, custody=lane.ring.custody),
         clock=now,
@@ -127,6 +131,7 @@ async def _lane(database: Database, *, turn_max: int = 256, principal_max: int =
     events: Events = []
     broker, committer, marks, telemetry = FakeBroker(events), FakeCommitter(database, events), FakeMarks(), Telemetry()
     made, inbox, steps = await ring(database), Inbox(principal_max=principal_max), list[str]()
+    used: list[Turn] = []
     loop = TurnLoop(
         lane="crypto",
         inbox=inbox,
@@ -139,10 +144,11 @@ async def _lane(database: Database, *, turn_max: int = 256, principal_max: int =
         clock=now,
         telemetry=telemetry,
         turn_max=turn_max,
+        used=used.append,
         reached=steps.append,
     )
     changes = FakeChanges(database, events)
-    return Lane(loop, inbox, broker, committer, changes, made, marks, telemetry, events, steps)
+    return Lane(loop, inbox, broker, committer, changes, made, marks, telemetry, events, steps, used)
 
 
 def _outbox(broker: FakeBroker, telemetry: Telemetry, steps: list[str]) -> Outbox:

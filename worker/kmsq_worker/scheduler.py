@@ -54,7 +54,7 @@ class Scheduler:
         self,
         *,
         due: Due,
-        changes: Changes,
+        open_changes: Callable[[], Awaitable[Changes]],
         custody: Custody,
         revisions: Revisions,
         telemetry: Telemetry,
@@ -63,7 +63,7 @@ class Scheduler:
         now: Now | None = None,
     ) -> None:
         self._due = due
-        self._changes = changes
+        self._open_changes = open_changes
         self._custody = custody
         self._revisions = revisions
         self._telemetry = telemetry
@@ -71,26 +71,30 @@ class Scheduler:
         self._interval_seconds = interval_seconds
         self._now = now or due.clock
         self._next_chores: float = 0
+        self._refused: set[tuple[str, str]] = set()
+        """Jobs on keys that were edited by hand: reported, and tried again with the next chores."""
 
     async def run(self) -> None:
         """Look for what is due, for ever. Raises `Unavailable`."""
         while not await self._due.take_lock(SILENT_INTERVALS * self._interval_seconds):  # noqa: ASYNC110  # no event
             await asyncio.sleep(self._interval_seconds)
         LOGGER.info("scheduling")
+        changes = await self._open_changes()
         while True:
-            await self.tick()
+            await self.tick(changes)
             await asyncio.sleep(self._interval_seconds)
 
-    async def tick(self) -> None:
+    async def tick(self, changes: Changes) -> None:
         """Do what is due now. Raises `Unavailable`."""
         now = await self._now()
         for job in JOBS:
             for key_id in await job.find(self._due, now, BATCH):
-                await self._do(job, key_id, now)
+                if (job.event, key_id) not in self._refused:
+                    await self._do(changes, job, key_id, now)
         await self._chores()
 
-    async def _do(self, job: Job, key_id: str, now: datetime) -> None:
-        async with self._changes.transaction(exclusive=True) as transaction:
+    async def _do(self, changes: Changes, job: Job, key_id: str, now: datetime) -> None:
+        async with changes.transaction(exclusive=True) as transaction:
             situation = await transaction.situation()
             execution = ChangeExecution(
                 custody=self._custody,
@@ -116,6 +120,7 @@ class Scheduler:
                 return "Success"
         except KmsError as error:  # its row was edited, which `locate_row` has reported
             execution.undo()
+            self._refused.add((job.event, key_id))
             return error.code
 
     async def _chores(self) -> None:
@@ -123,6 +128,7 @@ class Scheduler:
         if clock >= self._next_chores:
             await self._due.forget_changes(KEEP_CHANGES_DAYS, FORGET_EPOCHS)
             await self._due.ensure_partitions()
+            self._refused.clear()
             self._next_chores = clock + CHORES_SECONDS
 
 

@@ -6,59 +6,28 @@ go back to their queues, and `app` opens the next session. So there is no half-b
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
+import os
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from kmsq_schemas.operations import Queue
 from kmsq_worker import broker as amqp
 from kmsq_worker.arn import Account
-from kmsq_worker.audit import Chain
 from kmsq_worker.broker import Broker
-from kmsq_worker.change import ChangeLoop
-from kmsq_worker.change_execution import Rules
 from kmsq_worker.custody import Custody
-from kmsq_worker.decode import Clock
 from kmsq_worker.errors import Unavailable
-from kmsq_worker.health import Health
 from kmsq_worker.inbox import Inbox
-from kmsq_worker.keyring import Keyring, Revisions
-from kmsq_worker.outbox import Outbox
-from kmsq_worker.rootkey import RootKey
-from kmsq_worker.settings import Settings
+from kmsq_worker.keyring import Keyring
+from kmsq_worker.lanes import Loop, Shared, Worker, lane, outbox, scheduler
+from kmsq_worker.last_use import SLOTS, LastUses
 from kmsq_worker.store import chains, schema
-from kmsq_worker.store.chains import Committer
-from kmsq_worker.store.changes import Changes
 from kmsq_worker.store.connection import connected, pooled
 from kmsq_worker.store.reader import Reader
 from kmsq_worker.suspects import Suspects, released
-from kmsq_worker.telemetry import LOGGER, Telemetry
-from kmsq_worker.turn import TurnLoop
+from kmsq_worker.telemetry import LOGGER
 
 DATABASE_CHECK_SECONDS = 2  # an idle worker must notice a lost database, too
 DATABASE_PATIENCE_SECONDS = 6
-
-
-class Loop(Protocol):
-    """A lane's work."""
-
-    async def run(self) -> None:
-        """Work until the inbox is closed and empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """What outlives sessions."""
-
-    name: str
-    settings: Settings
-    root_key: RootKey
-    revisions: Revisions
-    clock: Clock
-    telemetry: Telemetry
-    health: Health
-    reached: Callable[[str], None]
 
 
 async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
@@ -87,13 +56,20 @@ async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
         # of the broker must not fill the registry. Deliveries after the lanes: a worker that cannot write to the audit
         # log must not take requests, give them back and so use up their delivery limit.
         broker = await stack.enter_async_context(amqp.connected(worker.settings.amqp_url, worker.name))
-        lanes = {queue: await stack.enter_async_context(_lane(worker, queue, custody)) for queue in inboxes}
+        lanes = {queue: await stack.enter_async_context(lane(worker, queue, custody)) for queue in inboxes}
         suspects = await stack.enter_async_context(released(Suspects(marks=reader, custody=custody)))
-        shared = _Shared(worker, custody, keyring, reader, _outbox(worker, broker), suspects)
+        last_uses = LastUses(uses=reader, slot=os.getpid() % SLOTS)
+        shared = Shared(worker, custody, keyring, reader, outbox(worker, broker), suspects, last_uses)
         loops = [shared.loop(queue, inbox, lanes[queue]) for queue, inbox in inboxes.items()]
+        background: list[Loop] = [last_uses]
+        if Queue.ADMIN in inboxes:
+            background.append(await stack.enter_async_context(scheduler(worker, custody)))
         for queue, inbox in inboxes.items():
             await broker.consume(queue, inbox)
-        await in_own_task(run_lanes(worker, stop, broker=broker, loops=loops, reader=reader, inboxes=inboxes))
+        await in_own_task(
+            run_lanes(worker, stop, broker=broker, loops=loops, background=background, reader=reader, inboxes=inboxes)
+        )
+        await last_uses.flush(everything=True)
 
 
 async def in_own_task(work: Coroutine[object, object, None]) -> None:
@@ -112,6 +88,7 @@ async def run_lanes(
     *,
     broker: Broker,
     loops: Sequence[Loop],
+    background: Sequence[Loop],
     reader: Reader,
     inboxes: Mapping[Queue, Inbox],
 ) -> None:
@@ -121,6 +98,7 @@ async def run_lanes(
             watchers.create_task(broker.wait_lost()),
             watchers.create_task(_watch_database(reader)),
             watchers.create_task(_drain(worker, stop, broker, inboxes)),
+            *(watchers.create_task(loop.run()) for loop in background),
         ]
         worker.health.ready = True
         worker.telemetry.session(ready=True)
@@ -167,88 +145,3 @@ async def _check(worker: Worker) -> Account:
             # A long reader is in the way. Months are made three ahead, and there is a DEFAULT partition.
             LOGGER.warning("audit partitions not made ahead", extra={"reason": type(error.__cause__).__name__})
         return await schema.require_account(connection)
-
-
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """One lane's own connection and chain: each has one writer."""
-
-    committer: Committer
-    changes: Changes
-
-
-@asynccontextmanager
-async def _lane(worker: Worker, queue: Queue, custody: Custody) -> AsyncGenerator[_Lane]:
-    url = worker.settings.database_url
-    if queue is Queue.ADMIN:
-        url = worker.settings.changes_database_url or url
-    async with connected(url) as connection:
-        registry = await chains.registry(connection)
-        chain: Chain = await chains.open_chain(
-            connection,
-            domain_key=custody.current,
-            registry_key=custody.domain_key(registry.domain_key_id),
-            lane=queue.name.lower(),
-            worker=worker.name,
-        )
-        await chains.begin(connection, chain, worker.name)
-        lane = _Lane(
-            Committer(connection=connection, chain=chain),
-            Changes(connection=connection, chain=chain),
-        )
-        if queue is Queue.ADMIN:
-            await lane.changes.forget_expired()
-        yield lane
-
-
-def _outbox(worker: Worker, broker: Broker) -> Outbox:
-    return Outbox(
-        replies=broker, settler=broker, clock=worker.clock, telemetry=worker.telemetry, reached=worker.reached
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What the lanes of a session share."""
-
-    worker: Worker
-    custody: Custody
-    keyring: Keyring
-    reader: Reader
-    outbox: Outbox
-    suspects: Suspects
-
-    def loop(self, queue: Queue, inbox: Inbox, lane: _Lane) -> Loop:
-        """Build the lane of a queue."""
-        worker, settings = self.worker, self.worker.settings
-        if queue is Queue.ADMIN:
-            return ChangeLoop(
-                lane=queue.name.lower(),
-                inbox=inbox,
-                custody=self.custody,
-                changes=lane.changes,
-                revisions=worker.revisions,
-                rules=Rules(
-                    administrators=frozenset(map(self.custody.account.user_arn, settings.administrators)),
-                    on_demand_rotations=settings.on_demand_rotations,
-                ),
-                outbox=self.outbox,
-                suspects=self.suspects,
-                clock=worker.clock,
-                telemetry=worker.telemetry,
-                reached=worker.reached,
-            )
-        return TurnLoop(
-            lane=queue.name.lower(),
-            inbox=inbox,
-            keyring=self.keyring,
-            custody=self.custody,
-            reader=self.reader,
-            committer=lane.committer,
-            outbox=self.outbox,
-            suspects=self.suspects,
-            clock=worker.clock,
-            telemetry=worker.telemetry,
-            turn_max=settings.turn_max,
-            reached=worker.reached,
-        )

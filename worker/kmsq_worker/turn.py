@@ -53,6 +53,7 @@ class TurnLoop:
         clock: Clock,
         telemetry: Telemetry,
         turn_max: int,
+        used: Callable[[Turn], None],
         reached: Callable[[str], None],
     ) -> None:
         self._lane = lane
@@ -66,6 +67,7 @@ class TurnLoop:
         self._clock = clock
         self._telemetry = telemetry
         self._turn_max = turn_max
+        self._used = used
         self._reached = reached
         self._number = 0
 
@@ -160,6 +162,7 @@ class TurnLoop:
             if turn.committed_at is None:
                 self._telemetry.refused_commit(result.outcome)
         self._telemetry.turn(self._lane, len(turn.items), time.monotonic() - started)
+        self._used(turn)
         self._reached("committed")
 
     async def _answer(self, turn: Turn) -> None:

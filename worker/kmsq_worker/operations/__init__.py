@@ -16,7 +16,18 @@ from kmsq_worker.arn import Account
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Custody
 from kmsq_worker.execution import TurnExecution
-from kmsq_worker.operations import aliases, creation, data_keys, lifecycle, policies, rotation, symmetric, tags, wants
+from kmsq_worker.operations import (
+    aliases,
+    creation,
+    data_keys,
+    lifecycle,
+    policies,
+    rotation,
+    symmetric,
+    tags,
+    usage,
+    wants,
+)
 from kmsq_worker.view import Wanted
 
 # The requests' and replies' own types are lost in a table of functions; a test holds each row against the contract.
@@ -63,6 +74,7 @@ TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
         Operation.LIST_KEY_POLICIES: TurnOperation(wants.the_key, policies.list_key_policies),
         Operation.LIST_KEY_ROTATIONS: TurnOperation(wants.the_key, rotation.list_key_rotations),
         Operation.GET_KEY_ROTATION_STATUS: TurnOperation(wants.the_key, rotation.get_key_rotation_status),
+        Operation.GET_KEY_LAST_USAGE: TurnOperation(wants.the_key, usage.get_key_last_usage),
         Operation.LIST_RESOURCE_TAGS: TurnOperation(wants.the_key, tags.list_resource_tags),
     },
 )
