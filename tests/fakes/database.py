@@ -1,12 +1,13 @@
 """A database in memory: what the worker's store would read and write, row by row, without its locks."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from kmsq_schemas.models.enums import KeySpec, KeyState, KeyUsage, Origin
+from kmsq_schemas.models.enums import ExpirationModel, ImportState, KeySpec, KeyState, KeyUsage, Origin, RotationType
 from kmsq_worker import envelope
 from kmsq_worker.arn import Account
 from kmsq_worker.custody import (
@@ -17,11 +18,21 @@ from kmsq_worker.custody import (
     authenticate,
     key_subject,
 )
+from kmsq_worker.granted import Granted
 from kmsq_worker.policy.defaults import default_key_policy, initial_account_policy
 from kmsq_worker.rootkey.memory import MemoryRootKey
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.reader import Loaded, Reader
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, DomainKeyRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import (
+    AccountPolicyRow,
+    AliasRow,
+    DomainKeyRow,
+    GrantRow,
+    ImportedRow,
+    KeyRow,
+    LastUseRow,
+    MaterialRow,
+)
 from kmsq_worker.wrapping import Binding, DomainKey
 
 ACCOUNT = Account(region="local", account_id="000000000000")
@@ -36,19 +47,17 @@ class Tables:
     keys: dict[str, KeyRow] = field(default_factory=dict)
     aliases: dict[str, AliasRow] = field(default_factory=dict)
     materials: dict[tuple[str, int], MaterialRow] = field(default_factory=dict)
+    imported: dict[tuple[str, int], ImportedRow] = field(default_factory=dict)
+    grants: dict[str, GrantRow] = field(default_factory=dict)
+    last_uses: dict[tuple[str, int], LastUseRow] = field(default_factory=dict)
     change_log: list[tuple[int, str]] = field(default_factory=list)
     claims: dict[tuple[str, UUID], dict[str, Any]] = field(default_factory=dict)
 
     def copy(self) -> "Tables":
         """Return tables that can be altered without altering these."""
-        return Tables(
-            self.account_policy,
-            dict(self.keys),
-            dict(self.aliases),
-            dict(self.materials),
-            list(self.change_log),
-            {pair: dict(claim) for pair, claim in self.claims.items()},
-        )
+        tables = Tables(*(copy(getattr(self, table.name)) for table in fields(self)))
+        tables.claims = {pair: dict(claim) for pair, claim in self.claims.items()}
+        return tables
 
 
 class CountingCustody(Custody):
@@ -129,10 +138,45 @@ class Database:
             material_number=number,
             material_id=envelope.material_id(secret, row.key_id),
             wrapped=self.domain_key.wrap(secret, binding),
+            rotation_type=None if number == 1 else RotationType.ON_DEMAND,
             created_at=MOMENT,
         )
         self.tables.materials[row.key_id, number] = material
         return material
+
+    def add_imported(self, row: KeyRow, number: int, **columns: Any) -> ImportedRow:
+        """Insert what is said of a key's material, which is there already."""
+        imported = ImportedRow(
+            **{
+                "key_id": row.key_id,
+                "material_number": number,
+                "material_id": self.tables.materials[row.key_id, number].material_id,
+                "import_state": ImportState.IMPORTED,
+                "expiration_model": ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE,
+                "revision": self.epoch,
+                **columns,
+            }
+        )
+        self.tables.imported[row.key_id, number] = imported = self.signed(imported)
+        return imported
+
+    def add_grant(self, key_id: str, grantee: str, *operations: str, **columns: Any) -> GrantRow:
+        """Let `grantee`, a user's name, do `operations` with a key, at a new epoch."""
+        row = GrantRow(
+            **{
+                "grant_id": uuid4().hex * 2,
+                "key_id": key_id,
+                "grantee_principal": ACCOUNT.user_arn(grantee),
+                "operations": list(operations),
+                "constraints": "{}",
+                "creation_date": MOMENT,
+                **columns,
+            }
+        )
+        self.tables.grants[row.grant_id] = row = self.signed(row)
+        granted = Granted([grant for grant in self.tables.grants.values() if grant.key_id == key_id])
+        self.change_key(key_id, grants_digest=granted.digest())
+        return row
 
     def add_alias(self, name: str, key_id: str) -> AliasRow:
         """Insert an alias, at a new epoch."""
@@ -200,7 +244,8 @@ class FakeReader(Reader):
         key_rows = [tables.keys[key_id] for key_id in wanted if key_id in tables.keys]
         numbers = {*materials, *((row.key_id, row.current_material) for row in key_rows)}
         material_rows = [tables.materials[pair] for pair in numbers if pair in tables.materials]
-        return Loaded(self._database.epoch, tables.account_policy, alias_rows, key_rows, material_rows)
+        grant_rows = [row for row in tables.grants.values() if row.key_id in {key.key_id for key in key_rows}]
+        return Loaded(self._database.epoch, tables.account_policy, alias_rows, key_rows, material_rows, grant_rows)
 
     async def domain_keys(self, domain_key_ids: Collection[UUID] | None = None) -> Sequence[DomainKeyRow]:
         """Return domain keys, oldest first."""
@@ -216,7 +261,37 @@ class FakeReader(Reader):
         rows = sorted(self._database.tables.aliases.values(), key=lambda row: row.alias_name)
         return [row for row in rows if row.alias_name > after and key_id in (None, row.key_id)][:limit]
 
-    async def list_materials(self, key_id: str, after: int, limit: int) -> Sequence[MaterialRow]:
+    async def list_materials(
+        self, key_id: str, after: int, limit: int, *, rotations_only: bool
+    ) -> Sequence[MaterialRow]:
         """Return materials by number."""
         rows = sorted(self._database.tables.materials.values(), key=lambda row: row.material_number)
-        return [row for row in rows if row.key_id == key_id and row.material_number > after][:limit]
+        found = [row for row in rows if row.key_id == key_id and row.material_number > after]
+        return [row for row in found if row.rotation_type is not None or not rotations_only][:limit]
+
+    async def list_retirable(self, retiring_principal: str, after: str, limit: int) -> Sequence[GrantRow]:
+        """Return grants by id."""
+        rows = sorted(self._database.tables.grants.values(), key=lambda row: row.grant_id)
+        return [row for row in rows if row.retiring_principal == retiring_principal and row.grant_id > after][:limit]
+
+    async def imported(self, key_id: str) -> Sequence[ImportedRow]:
+        """Return what is said of imported material, by number."""
+        rows = sorted(self._database.tables.imported.values(), key=lambda row: row.material_number)
+        return [row for row in rows if row.key_id == key_id]
+
+    async def last_use(self, key_id: str) -> LastUseRow | None:
+        """Return the newest use."""
+        uses = [use for (used, _), use in self._database.tables.last_uses.items() if used == key_id]
+        return max(uses, key=lambda use: use.used_at, default=None)
+
+    async def usage_tracked_since(self) -> datetime:
+        """Return when all of this began."""
+        return MOMENT
+
+    async def note_last_use(self, slot: int, uses: Mapping[str, LastUseRow]) -> None:
+        """Record uses of keys that exist, unless newer ones are there."""
+        tables = self._database.tables
+        for key_id, use in uses.items():
+            known = tables.last_uses.get((key_id, slot))
+            if key_id in tables.keys and (known is None or known.used_at < use.used_at):
+                tables.last_uses[key_id, slot] = use

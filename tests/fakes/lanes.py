@@ -8,12 +8,12 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from fakes.database import MOMENT, Database
+from fakes.tables import FakeTables
 from kmsq_worker.audit import Chain
-from kmsq_worker.errors import Unavailable, ValidationException
+from kmsq_worker.errors import Unavailable
 from kmsq_worker.ports import Delivery, Fate, OutgoingReply
 from kmsq_worker.store.chains import Commit, Committer
 from kmsq_worker.store.changes import Changes, Situation, StoredOutcome, Transaction
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, KeyRow, MaterialRow
 
 Events = list[tuple[str, object]]
 """(what, of what): `committed` record, `replied` correlation id, `buried` tag, `acknowledged` tag."""
@@ -141,11 +141,11 @@ class FakeChanges(Changes):
         """Forget nothing."""
 
 
-class FakeTransaction(Transaction):
+class FakeTransaction(FakeTables, Transaction):
     """Alters the tables at once; savepoints put them back."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self.records: list[bytes] = []
 
     @asynccontextmanager
@@ -188,57 +188,3 @@ class FakeTransaction(Transaction):
     async def append(self, record: bytes) -> None:
         """Keep the record until the commit."""
         self.records.append(record)
-
-    async def key(self, key_id: str) -> KeyRow | None:
-        """Return a key."""
-        return self._database.tables.keys.get(key_id)
-
-    async def alias(self, alias_name: str) -> AliasRow | None:
-        """Return an alias."""
-        return self._database.tables.aliases.get(alias_name)
-
-    async def count_aliases(self, key_id: str) -> int:
-        """Count a key's aliases."""
-        return sum(row.key_id == key_id for row in self._database.tables.aliases.values())
-
-    async def count_rotations(self, key_id: str, rotation_type: str) -> int:
-        """Count a key's rotations."""
-        rows = self._database.tables.materials.values()
-        return sum(row.key_id == key_id and row.rotation_type == rotation_type for row in rows)
-
-    async def insert_key(self, row: KeyRow, material: MaterialRow) -> None:
-        """Insert a key."""
-        _refuse_nul(row)
-        self._database.tables.keys[row.key_id] = row
-        await self.insert_material(material)
-
-    async def insert_material(self, material: MaterialRow) -> None:
-        """Insert material."""
-        self._database.tables.materials[material.key_id, material.material_number] = material
-
-    async def update_key(self, row: KeyRow) -> None:
-        """Replace a key."""
-        _refuse_nul(row)
-        self._database.tables.keys[row.key_id] = row
-
-    async def insert_alias(self, row: AliasRow) -> None:
-        """Insert an alias."""
-        self._database.tables.aliases[row.alias_name] = row
-
-    async def update_alias(self, row: AliasRow) -> None:
-        """Replace an alias."""
-        self._database.tables.aliases[row.alias_name] = row
-
-    async def delete_alias(self, alias_name: str) -> None:
-        """Delete an alias."""
-        del self._database.tables.aliases[alias_name]
-
-    async def put_account_policy(self, row: AccountPolicyRow) -> None:
-        """Replace the account policy."""
-        self._database.tables.account_policy = row
-
-
-def _refuse_nul(row: KeyRow) -> None:
-    """Refuse what Postgres cannot store in a text."""
-    if "\x00" in row.description:
-        raise ValidationException("A value of the request cannot be stored.")
