@@ -11,7 +11,7 @@ from kmsq_worker import audit
 from kmsq_worker.audit import Chain, StoredRecord
 from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT
 from kmsq_worker.store.auditor import Auditor
-from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, KeyRow, MaterialRow
+from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, ChainRow, GrantRow, ImportedRow, KeyRow, MaterialRow
 
 MONTH = date(2027, 1, 1)
 
@@ -116,6 +116,14 @@ class FakeAuditor(Auditor):
     async def materials(self, key_ids: Sequence[str]) -> Sequence[MaterialRow]:
         """Return all materials of these keys."""
         return [row for row in self._log.database.tables.materials.values() if row.key_id in key_ids]
+
+    async def grants(self, key_ids: Sequence[str]) -> Sequence[GrantRow]:
+        """Return all grants of these keys."""
+        return [row for row in self._log.database.tables.grants.values() if row.key_id in key_ids]
+
+    async def imported(self, key_ids: Sequence[str]) -> Sequence[ImportedRow]:
+        """Return what is said of the imported material of these keys."""
+        return [row for row in self._log.database.tables.imported.values() if row.key_id in key_ids]
 
     async def aliases(self) -> AsyncGenerator[Sequence[AliasRow]]:
         """Yield all aliases."""

@@ -44,6 +44,8 @@ def worker() -> Worker:
         turn_max=1,
         principal_max=1,
         drain_seconds=1,
+        on_demand_rotations=1,
+        scheduler_seconds=1,
         health_port=0,
         health_host="127.0.0.1",
         log_level="INFO",

@@ -135,7 +135,7 @@ async def test_a_final_error_is_stored(database: Database) -> None:
 
 
 async def test_what_cannot_be_prepared_is_refused_and_that_is_stored(database: Database) -> None:
-    sent = request(CreateKeyRequest(origin=Origin.EXTERNAL))
+    sent = request(CreateKeyRequest(origin=Origin.AWS_CLOUDHSM))
     for outcome in ("UnsupportedOperationException", "ReplayedError"):
         lane = await change_lane(database)
         (reply,) = await lane.run(sent)

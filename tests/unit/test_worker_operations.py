@@ -74,7 +74,9 @@ def test_a_change_takes_and_gives_what_the_contract_says(operation: Operation) -
     if entry.prepare is None:
         assert prepared is type(None)
     else:
-        assert parameters(entry.prepare) == [spec.request, prepared]
+        custody, request, made = parameters(entry.prepare)
+        assert (custody, request, made) == (Custody, spec.request, prepared)
+        assert inspect.iscoroutinefunction(entry.prepare)
 
 
 @pytest.mark.parametrize("operation", TURN_OPERATIONS)

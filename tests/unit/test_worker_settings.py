@@ -24,8 +24,9 @@ def with_(**changes: str | None) -> dict[str, str]:
 
 def test_four_variables_are_enough() -> None:
     settings = load(MINIMAL)
-    assert settings.queues == (Queue.CRYPTO, Queue.READ, Queue.ADMIN)
+    assert settings.queues == (Queue.CRYPTO, Queue.SLOW, Queue.READ, Queue.ADMIN)
     assert (settings.turn_max, settings.principal_max, settings.drain_seconds) == (256, 500, 20)
+    assert (settings.on_demand_rotations, settings.scheduler_seconds) == (25, 10)
     assert (settings.health_host, settings.health_port, settings.log_level) == ("127.0.0.1", 8080, "INFO")
     assert settings.administrators == ()
     assert settings.root_key_file == Path("/etc/kmsq/root.key")
@@ -39,6 +40,8 @@ def test_everything_can_be_set() -> None:
             TURN_MAX="1",
             PRINCIPAL_MAX="1000",
             DRAIN_SECONDS="600",
+            ON_DEMAND_ROTATIONS="1000000",
+            SCHEDULER_SECONDS="1",
             HEALTH_PORT="0",
             HEALTH_HOST="0.0.0.0",  # noqa: S104  # a container's
             LOG_LEVEL="debug",
@@ -48,6 +51,7 @@ def test_everything_can_be_set() -> None:
     assert settings.administrators == ("alice", "bob", "carol")
     assert settings.queues == (Queue.CRYPTO, Queue.READ)
     assert (settings.turn_max, settings.health_port, settings.log_level) == (1, 0, "DEBUG")
+    assert (settings.on_demand_rotations, settings.scheduler_seconds) == (1_000_000, 1)
     assert settings.changes_database_url is None
 
 
@@ -139,7 +143,7 @@ def test_settings_are_shown_without_passwords() -> None:
     assert found["KMSQ_AMQP_URL"] == "amqp://kmsq-worker:***@broker/"
     assert found["KMSQ_DATABASE_URL"] == "postgresql://kmsq_crypto:***@database/kmsq"
     assert found["KMSQ_ADMINISTRATORS"] == "alice,bob"
-    assert found["KMSQ_QUEUES"] == "crypto,read,admin"
+    assert found["KMSQ_QUEUES"] == "crypto,slow,read,admin"
     assert found["KMSQ_ROOT_KEY_FILE"] == "/etc/kmsq/root.key"
     assert set(found) == {f"KMSQ_{name.upper()}" for name in Settings.__dataclass_fields__}
     assert CANARY not in shown()

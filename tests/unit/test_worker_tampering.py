@@ -1,6 +1,6 @@
 """Rows that are not as this service wrote them: who cannot be served, who can, and who hears of it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +41,11 @@ KEY_EDITS: dict[str, dict[str, Any]] = {
     "multi_region": {"multi_region": True},
     "custom_key_store_id": {"custom_key_store_id": "cks-1"},
     "grants_digest": {"grants_digest": b"x"},
+    "tags": {"tags": '{"team":"x"}'},
+    "rotation_period_days": {"rotation_period_days": 90},
+    "next_rotation_date": {"next_rotation_date": MOMENT},
+    "expiration_model": {"expiration_model": "KEY_MATERIAL_DOES_NOT_EXPIRE"},
+    "valid_to": {"valid_to": MOMENT.replace(year=2031)},
     "revision": {"revision": 99},
     "mac": {"mac": b""},
 }
@@ -68,7 +73,7 @@ async def test_an_edited_key_is_unusable_and_its_neighbours_are_not(database: Da
 
 
 def test_every_column_of_a_key_is_edited_here() -> None:
-    assert set(KEY_EDITS) == set(KeyRow.__dataclass_fields__)
+    assert set(KEY_EDITS) == {field.name for field in fields(KeyRow)}
 
 
 async def test_an_edited_alias_leads_nowhere_and_its_key_stays_usable(database: Database) -> None:
