@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from fakes.material import fresh_material
 from kmsq_schemas.models.enums import ExpirationModel, ImportState, KeySpec, KeyState, KeyUsage, Origin, RotationType
 from kmsq_worker import envelope
 from kmsq_worker.arn import Account
@@ -131,7 +132,7 @@ class Database:
 
     def add_material(self, row: KeyRow, number: int) -> MaterialRow:
         """Insert fresh material of a key."""
-        secret = Secret.random(envelope.MATERIAL_BYTES)
+        secret = fresh_material(row.key_spec)
         binding = Binding(row.key_id, number, row.key_spec, row.origin, "key-material")
         material = MaterialRow(
             key_id=row.key_id,

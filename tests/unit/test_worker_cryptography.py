@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from fakes.asking import ask, code
 from fakes.database import ACCOUNT, Database
 from fakes.deliveries import encrypt, request
 from fakes.workers import code_of, turn_lane
@@ -24,7 +25,6 @@ from kmsq_schemas.models import (
     GenerateRandomRequest,
     ReEncryptReply,
     ReEncryptRequest,
-    Reply,
     Request,
 )
 from kmsq_schemas.models.enums import (
@@ -43,16 +43,6 @@ CONTEXT = {"invoice": "7"}
 @pytest.fixture
 def database() -> Database:
     return Database()
-
-
-async def ask(database: Database, message: Request, **changes: Any) -> Reply:
-    """Ask a fresh worker, which has nothing cached."""
-    (reply,) = await (await turn_lane(database)).run(request(message, **changes))
-    return reply
-
-
-async def code(database: Database, message: Request, **changes: Any) -> str:
-    return code_of(await ask(database, message, **changes)).removesuffix("Exception")
 
 
 async def sealed(database: Database, key_id: str, **changes: Any) -> bytes:

@@ -18,12 +18,15 @@ from kmsq_worker.custody import Custody
 from kmsq_worker.execution import TurnExecution
 from kmsq_worker.operations import (
     aliases,
+    asymmetric,
     creation,
+    data_key_pairs,
     data_keys,
+    encryption,
     lifecycle,
+    macs,
     policies,
     rotation,
-    symmetric,
     tags,
     usage,
     wants,
@@ -36,7 +39,7 @@ AnyRequest = Any
 
 @dataclass(frozen=True, slots=True)
 class TurnOperation:
-    """`wants` names the keys to load, `run` executes; a list is awaited, cryptography is not."""
+    """`wants` names the keys to load, `run` executes; what waits for the database or for a thread is awaited."""
 
     wants: Callable[[Account, AnyRequest], Sequence[Wanted]]
     run: Callable[[TurnExecution, AnyRequest], Reply | Awaitable[Reply]]
@@ -58,14 +61,26 @@ class ChangeOperation:
 
 TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
     {
-        Operation.ENCRYPT: TurnOperation(wants.the_key, symmetric.encrypt),
-        Operation.DECRYPT: TurnOperation(symmetric.wants_decrypt, symmetric.decrypt),
-        Operation.RE_ENCRYPT: TurnOperation(symmetric.wants_re_encrypt, symmetric.re_encrypt),
+        Operation.ENCRYPT: TurnOperation(wants.the_key, encryption.encrypt),
+        Operation.DECRYPT: TurnOperation(encryption.wants_decrypt, encryption.decrypt),
+        Operation.RE_ENCRYPT: TurnOperation(encryption.wants_re_encrypt, encryption.re_encrypt),
         Operation.GENERATE_DATA_KEY: TurnOperation(wants.the_key, data_keys.generate_data_key),
         Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: TurnOperation(
             wants.the_key, data_keys.generate_data_key_without_plaintext
         ),
+        Operation.GENERATE_DATA_KEY_PAIR: TurnOperation(wants.the_key, data_key_pairs.generate_data_key_pair),
+        Operation.GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT: TurnOperation(
+            wants.the_key, data_key_pairs.generate_data_key_pair_without_plaintext
+        ),
         Operation.GENERATE_RANDOM: TurnOperation(wants.nothing, data_keys.generate_random),
+        Operation.GET_PUBLIC_KEY: TurnOperation(wants.the_key, asymmetric.get_public_key),
+        Operation.SIGN: TurnOperation(wants.the_key, asymmetric.sign),
+        Operation.VERIFY: TurnOperation(wants.the_key, asymmetric.verify),
+        Operation.DERIVE_SHARED_SECRET: TurnOperation(wants.the_key, asymmetric.derive_shared_secret),
+        Operation.ENCAPSULATE: TurnOperation(wants.the_key, asymmetric.encapsulate),
+        Operation.DECAPSULATE: TurnOperation(wants.the_key, asymmetric.decapsulate),
+        Operation.GENERATE_MAC: TurnOperation(wants.the_key, macs.generate_mac),
+        Operation.VERIFY_MAC: TurnOperation(wants.the_key, macs.verify_mac),
         Operation.DESCRIBE_KEY: TurnOperation(wants.the_key, lifecycle.describe_key),
         Operation.LIST_KEYS: TurnOperation(wants.nothing, lifecycle.list_keys),
         Operation.LIST_ALIASES: TurnOperation(aliases.wants_aliases, aliases.list_aliases),

@@ -4,7 +4,6 @@ import os
 from typing import NamedTuple
 
 from kmsq_schemas.models import (
-    EncryptionAlgorithm,
     GenerateDataKeyReply,
     GenerateDataKeyRequest,
     GenerateDataKeyWithoutPlaintextReply,
@@ -15,9 +14,11 @@ from kmsq_schemas.models import (
 from kmsq_schemas.models.enums import KeyUsage
 from kmsq_worker.errors import UnsupportedOperationException
 from kmsq_worker.execution import TurnExecution, Values
+from kmsq_worker.operations.algorithms import require_algorithm
+from kmsq_worker.operations.ciphers import SYMMETRIC
 from kmsq_worker.operations.dry_run import stop_if_dry
 from kmsq_worker.operations.states import require_enabled, require_usage
-from kmsq_worker.operations.symmetric import seal_current
+from kmsq_worker.operations.unsupported import refuse_recipient
 from kmsq_worker.policy.keys import ConditionKey
 
 _DataKeyRequest = GenerateDataKeyRequest | GenerateDataKeyWithoutPlaintextRequest
@@ -27,14 +28,12 @@ class _DataKey(NamedTuple):
     plaintext: bytes
     blob: bytes
     key_arn: str
-    material_id: str
+    material_id: str | None
 
 
 def generate_data_key(execution: TurnExecution, request: GenerateDataKeyRequest) -> GenerateDataKeyReply:
     """Make a data key and hand it out, in plaintext and wrapped."""
-    if request.recipient is not None:
-        message = "Recipient is not supported."
-        raise UnsupportedOperationException(message)
+    refuse_recipient(request.recipient)
     made = _generate(execution, request, "GenerateDataKey")
     return GenerateDataKeyReply.model_construct(
         ciphertext_blob=made.blob, plaintext=made.plaintext, key_id=made.key_arn, key_material_id=made.material_id
@@ -54,20 +53,22 @@ def generate_data_key_without_plaintext(
 def generate_random(execution: TurnExecution, request: GenerateRandomRequest) -> GenerateRandomReply:
     """Return 1 … 1,024 bytes of the operating system's randomness."""
     execution.authorize_account("kms:GenerateRandom")
-    if request.recipient is not None or request.custom_key_store_id is not None:
-        message = "Recipient and CustomKeyStoreId are not supported."
+    refuse_recipient(request.recipient)
+    if request.custom_key_store_id is not None:
+        message = "CustomKeyStoreId is not supported."
         raise UnsupportedOperationException(message)
     return GenerateRandomReply.model_construct(plaintext=os.urandom(request.number_of_bytes))
 
 
 def _generate(execution: TurnExecution, request: _DataKeyRequest, operation: str) -> _DataKey:
     context = request.encryption_context or {}
-    values: Values = {ConditionKey.ENCRYPTION_ALGORITHM: EncryptionAlgorithm.SYMMETRIC_DEFAULT}
+    values: Values = {ConditionKey.ENCRYPTION_ALGORITHM: SYMMETRIC.algorithm}
     key = execution.locate(request.key_id)
     execution.authorize(f"kms:{operation}", key, context=context, values=values)
     require_enabled(key)
     require_usage(key, KeyUsage.ENCRYPT_DECRYPT, operation)
+    require_algorithm(key, SYMMETRIC.algorithm)
     stop_if_dry(request.dry_run)
     plaintext = os.urandom(request.data_key_bytes)
-    sealed = seal_current(execution, key, plaintext, context)
+    sealed = SYMMETRIC.seal(execution, key, plaintext, context)
     return _DataKey(plaintext, sealed.blob, key.arn, sealed.material_id)
