@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from typing import get_type_hints
+from datetime import UTC, datetime
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -10,7 +11,18 @@ from kmsq import Client, errors
 from kmsq.errors import ClientClosed, InvalidReply, InvalidRequest, ServiceError
 from kmsq.testing import FakeKms
 from kmsq_schemas.errors import RETRYABLE, ErrorCode
-from kmsq_schemas.models import DescribeKeyReply, Reply, Request
+from kmsq_schemas.models import (
+    CreateGrantReply,
+    DescribeKeyReply,
+    GrantConstraints,
+    GrantListEntry,
+    ListGrantsReply,
+    ListGrantsRequest,
+    ListRetirableGrantsReply,
+    ListRetirableGrantsRequest,
+    Reply,
+    Request,
+)
 from kmsq_schemas.operations import SPECS, Operation, OperationSpec
 
 ARGUMENTS_OF_THE_CALL = {"self", "timeout_seconds"}
@@ -64,6 +76,39 @@ async def test_wrong_arguments_are_refused_without_their_values() -> None:
             await client.generate_data_key("alias/x")
 
 
+async def test_tags_may_be_a_map_and_are_checked_like_a_list() -> None:
+    async with FakeKms().client() as client:
+        for tags in ({"canary" * 30: "x"}, {"x": "canary" * 50}):
+            with pytest.raises(InvalidRequest, match=r"tags\.1\.member") as caught:
+                await client.create_key(tags=tags)
+            assert "canary" not in repr(caught.value)
+            with pytest.raises(InvalidRequest):
+                await client.tag_resource("k", tags)
+
+
+async def test_constraints_of_a_grant_may_be_a_map() -> None:
+    kms = FakeKms()
+    kms.answer_with("CreateGrant", remember := Remember(CreateGrantReply(grant_token="t", grant_id="g")))
+    async with kms.client() as client:
+        pairs = {"team": "billing"}
+        for constraints in ({"EncryptionContextSubset": pairs}, GrantConstraints(encryption_context_subset=pairs)):
+            await client.create_grant("k", ["Decrypt"], grantee_principal="p", constraints=constraints)
+            assert remember.request.constraints == GrantConstraints(encryption_context_subset=pairs)
+        with pytest.raises(InvalidRequest, match="NoSuchConstraint"):
+            await client.create_grant("k", ["Decrypt"], grantee_principal="p", constraints={"NoSuchConstraint": pairs})
+
+
+class Remember:
+    """Answers always the same, and keeps the last request."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def __call__(self, request: Any) -> Reply:
+        self.request = request
+        return self._reply
+
+
 async def test_a_client_outside_its_block_says_so() -> None:
     client = FakeKms().client()
     with pytest.raises(ClientClosed, match="async with"):
@@ -95,6 +140,27 @@ async def test_paginators_go_through_all_pages() -> None:
         names = [alias.alias_name async for alias in client.iter_aliases(key_id=created[0], page_size=1)]
         assert names == ["alias/n0", "alias/n1", "alias/n2"]
         assert len([rotation async for rotation in client.iter_key_rotations(created[0], page_size=2)]) == 3
+
+
+async def test_grants_come_in_pages() -> None:
+    def page(request: ListGrantsRequest | ListRetirableGrantsRequest) -> ListGrantsReply:
+        place = int(request.marker or 0)
+        return ListGrantsReply(
+            grants=[grant(f"g{place}")], next_marker=str(place + 1) if place < 2 else None, truncated=place < 2
+        )
+
+    kms = FakeKms()
+    kms.answer_with("ListGrants", page)
+    kms.answer_with("ListRetirableGrants", lambda request: ListRetirableGrantsReply(**dict(page(request))))
+    async with kms.client() as client:
+        assert [entry.grant_id async for entry in client.iter_grants("k", page_size=1)] == ["g0", "g1", "g2"]
+        assert [entry.grant_id async for entry in client.iter_retirable_grants("p")] == ["g0", "g1", "g2"]
+
+
+def grant(grant_id: str) -> GrantListEntry:
+    return GrantListEntry(
+        key_id="k", grant_id=grant_id, creation_date=datetime.now(UTC), issuing_account="a", operations=[]
+    )
 
 
 async def test_call_serves_tools_that_go_by_the_table() -> None:

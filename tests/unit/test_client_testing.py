@@ -1,6 +1,7 @@
 """The fake that producers test with behaves as the service does, where it matters to them."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -18,6 +19,7 @@ from kmsq.errors import (
     InvalidKeyUsageException,
     InvalidMarkerException,
     KMSInvalidStateException,
+    LimitExceededException,
     MalformedPolicyDocumentException,
     NotFoundException,
     ThrottlingException,
@@ -25,8 +27,8 @@ from kmsq.errors import (
     ValidationException,
 )
 from kmsq.testing import FakeKms
-from kmsq.testing.handlers import HANDLERS
-from kmsq_schemas.models import DecryptRequest, KeyMetadata
+from kmsq.testing.handlers import HANDLERS, NOT_DONE
+from kmsq_schemas.models import DecryptRequest, GenerateMacReply, KeyMetadata, Tag
 from kmsq_schemas.operations import SPECS, Operation
 
 
@@ -46,8 +48,59 @@ async def key(client: Client) -> KeyMetadata:
     return (await client.create_key(description="orders")).key_metadata
 
 
-def test_every_operation_is_there() -> None:
-    assert set(HANDLERS) == set(SPECS)
+def test_every_operation_is_done_or_refused() -> None:
+    assert set(HANDLERS) | NOT_DONE == set(SPECS)
+    assert not set(HANDLERS) & NOT_DONE
+
+
+async def test_what_the_fake_does_not_do_a_test_can_answer(kms: FakeKms, client: Client) -> None:
+    with pytest.raises(UnsupportedOperationException, match="does not do GenerateMac"):
+        await client.generate_mac("alias/x", b"x", "HMAC_SHA_256")
+    kms.answer_with(
+        "GenerateMac",
+        lambda request: GenerateMacReply(
+            mac=request.message[::-1], mac_algorithm=request.mac_algorithm, key_id=request.key_id
+        ),
+    )
+    assert (await client.generate_mac("alias/x", b"ab", "HMAC_SHA_256")).mac == b"ba"
+    kms.deny("alice", "GenerateMac")
+    with pytest.raises(AccessDeniedException):
+        await client.generate_mac("alias/x", b"ab", "HMAC_SHA_256")
+    assert kms.calls[Operation.GENERATE_MAC] == 3
+
+
+async def test_tags_are_added_replaced_and_removed(client: Client) -> None:
+    key = (await client.create_key(tags={"team": "billing", "stage": "test"})).key_metadata
+    await client.tag_resource(key.key_id, {"stage": "live", "a": ""})
+    assert await tags_of(client, key) == [("a", ""), ("stage", "live"), ("team", "billing")]
+    await client.tag_resource(key.key_id, [Tag(tag_key="a", tag_value="b")])
+    await client.untag_resource(key.arn, ["team", "none"])
+    assert await tags_of(client, key) == [("a", "b"), ("stage", "live")]
+    with pytest.raises(LimitExceededException):
+        await client.tag_resource(key.key_id, {str(number): "" for number in range(49)})
+    await client.schedule_key_deletion(key.key_id)
+    with pytest.raises(KMSInvalidStateException):
+        await client.untag_resource(key.key_id, ["a"])
+
+
+async def tags_of(client: Client, key: KeyMetadata) -> list[tuple[str, str]]:
+    return [(tag.tag_key, tag.tag_value) async for tag in client.iter_resource_tags(key.key_id, page_size=1)]
+
+
+async def test_a_schedule_of_rotations_is_kept(client: Client, key: KeyMetadata) -> None:
+    assert not (await client.get_key_rotation_status(key.key_id)).key_rotation_enabled
+    await client.enable_key_rotation(key.key_id)
+    assert (await client.get_key_rotation_status(key.key_id)).rotation_period_in_days == 365
+    await client.enable_key_rotation(key.key_id, rotation_period_in_days=90)
+    status = await client.get_key_rotation_status(key.key_id)
+    assert (status.key_rotation_enabled, status.rotation_period_in_days) == (True, 90)
+    assert status.next_rotation_date is not None
+    assert status.next_rotation_date - key.creation_date >= timedelta(days=90)
+    await client.disable_key_rotation(key.key_id)
+    assert (await client.get_key_rotation_status(key.key_id)).next_rotation_date is None
+    await client.disable_key(key.key_id)
+    with pytest.raises(DisabledException):
+        await client.enable_key_rotation(key.key_id)
 
 
 async def test_what_was_encrypted_opens_with_its_context_only(client: Client, key: KeyMetadata) -> None:
@@ -163,6 +216,7 @@ async def test_policies_are_stored(client: Client, key: KeyMetadata) -> None:
     assert (await client.get_key_policy(key.key_id)).policy == policy
     await client.put_account_policy(policy)
     assert (await client.get_account_policy()).policy == policy
+    assert [name async for name in client.iter_key_policies(key.key_id)] == ["default"]
     for broken in ("{", "[]", "{}"):
         with pytest.raises(MalformedPolicyDocumentException):
             await client.put_account_policy(broken)

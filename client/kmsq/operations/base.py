@@ -1,18 +1,21 @@
 """From arguments to a request, through the transport, to a typed reply."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
 from kmsq.errors import ClientClosed, InvalidReply, InvalidRequest
 from kmsq.transport import Transport
 from kmsq_schemas.constraints import explain
-from kmsq_schemas.models import Reply, Request
+from kmsq_schemas.models import Reply, Request, Tag
 from kmsq_schemas.models.base import wire_name
 from kmsq_schemas.operations import SPECS, Operation
 
 R = TypeVar("R", bound=Reply)
+
+Tags: TypeAlias = Mapping[str, str] | Sequence[Tag]
+"""Tags as a map from key to value, or as the contract has them."""
 
 
 def make_request(operation: Operation, arguments: Mapping[str, object]) -> Request:
@@ -33,6 +36,13 @@ def make_request(operation: Operation, arguments: Mapping[str, object]) -> Reque
 
 def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def tag_list(tags: Tags | None) -> list[object] | None:
+    """Return tags in the shape of the contract, not validated: that is `make_request`'s part."""
+    if isinstance(tags, Mapping):
+        return [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
+    return None if tags is None else list(tags)
 
 
 class Operations:

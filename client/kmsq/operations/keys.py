@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from kmsq.operations.base import Operations, pages
+from kmsq.operations.base import Operations, Tags, pages, tag_list
 from kmsq_schemas.models import (
     CancelKeyDeletionReply,
     CreateKeyReply,
@@ -17,7 +17,6 @@ from kmsq_schemas.models import (
     Origin,
     ResourceOwner,
     ScheduleKeyDeletionReply,
-    Tag,
     UpdateKeyDescriptionReply,
 )
 from kmsq_schemas.operations import Operation
@@ -37,7 +36,7 @@ class KeyOperations(Operations):
         origin: Origin | str | None = None,
         custom_key_store_id: str | None = None,
         bypass_policy_lockout_safety_check: bool | None = None,
-        tags: list[Tag] | None = None,
+        tags: Tags | None = None,
         multi_region: bool | None = None,
         xks_key_id: str | None = None,
         timeout_seconds: float | None = None,
@@ -45,7 +44,9 @@ class KeyOperations(Operations):
         """
         Create a key; a symmetric one for encryption unless told otherwise.
 
-        Without a `policy` the creator may do everything with it, and the account's administrators may administer it.
+        Other specs need a `key_usage`. With the `origin` `EXTERNAL` it has no material until some is imported:
+        `kmsq.importing`. Without a `policy` the creator may do everything with it, and the account's administrators may
+        administer it. `tags` may be a map from tag key to value.
         """
         return await self._ask(
             Operation.CREATE_KEY,
@@ -59,7 +60,7 @@ class KeyOperations(Operations):
             origin=origin,
             custom_key_store_id=custom_key_store_id,
             bypass_policy_lockout_safety_check=bypass_policy_lockout_safety_check,
-            tags=tags,
+            tags=tag_list(tags),
             multi_region=multi_region,
             xks_key_id=xks_key_id,
         )

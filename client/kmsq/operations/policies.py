@@ -1,9 +1,12 @@
 """Key policies and the account policy."""
 
-from kmsq.operations.base import Operations
+from collections.abc import AsyncIterator
+
+from kmsq.operations.base import Operations, pages
 from kmsq_schemas.models import (
     GetAccountPolicyReply,
     GetKeyPolicyReply,
+    ListKeyPoliciesReply,
     PutAccountPolicyReply,
     PutKeyPolicyReply,
 )
@@ -40,6 +43,30 @@ class PolicyOperations(Operations):
             policy_name=policy_name,
             bypass_policy_lockout_safety_check=bypass_policy_lockout_safety_check,
         )
+
+    async def list_key_policies(
+        self,
+        key_id: str,
+        *,
+        limit: int | None = None,
+        marker: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> ListKeyPoliciesReply:
+        """List one page of the names of a key's policies: `default`, and no other."""
+        return await self._ask(
+            Operation.LIST_KEY_POLICIES,
+            ListKeyPoliciesReply,
+            timeout_seconds,
+            key_id=key_id,
+            limit=limit,
+            marker=marker,
+        )
+
+    async def iter_key_policies(self, key_id: str, *, page_size: int | None = None) -> AsyncIterator[str]:
+        """Go through the names of a key's policies."""
+        async for page in pages(lambda marker: self.list_key_policies(key_id, limit=page_size, marker=marker)):
+            for name in page.policy_names:
+                yield name
 
     async def get_account_policy(self, *, timeout_seconds: float | None = None) -> GetAccountPolicyReply:
         """Return the policy that decides on what has no key, as JSON text."""

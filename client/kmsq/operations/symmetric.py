@@ -1,4 +1,4 @@
-"""Encrypt, Decrypt, ReEncrypt."""
+"""Encrypt, Decrypt, ReEncrypt: under symmetric keys, and RSA keys."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from kmsq_schemas.operations import Operation
 
 
 class SymmetricOperations(Operations):
-    """Encrypt, Decrypt, ReEncrypt."""
+    """Encrypt, Decrypt, ReEncrypt: under symmetric keys, and RSA keys."""
 
     async def encrypt(
         self,
@@ -31,7 +31,8 @@ class SymmetricOperations(Operations):
         """
         Encrypt 1 to 4,096 bytes under a key, named by key id, key ARN, alias name or alias ARN.
 
-        The `encryption_context` is not secret, appears in the audit log, and must be given again to decrypt.
+        The `encryption_context` is not secret, appears in the audit log, and must be given again to decrypt. RSA keys
+        take none, need an `encryption_algorithm`, and take fewer bytes (RSA_2048 with SHA-256: 190).
         """
         return await self._ask(
             Operation.ENCRYPT,
@@ -62,7 +63,8 @@ class SymmetricOperations(Operations):
         Decrypt what Encrypt, ReEncrypt or a data key operation returned. The blob knows its own key.
 
         Give `key_id` to insist on one: another is `IncorrectKeyException`. All else that fails, a wrong
-        `encryption_context` included, is `InvalidCiphertextException`.
+        `encryption_context` included, is `InvalidCiphertextException`. What an RSA key encrypted does not know its key:
+        give `key_id` and `encryption_algorithm`.
         """
         return await self._ask(
             Operation.DECRYPT,

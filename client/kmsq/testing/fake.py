@@ -4,9 +4,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from typing import Any
 
 from kmsq.client import TIMEOUT_SECONDS, Client
-from kmsq.errors import AccessDeniedException, KmsqError, ValidationException
+from kmsq.errors import AccessDeniedException, KmsqError, UnsupportedOperationException, ValidationException
 from kmsq.testing.handlers import HANDLERS
 from kmsq.testing.world import ACCOUNT, World
 from kmsq.transport import Transport
@@ -27,6 +28,7 @@ class FakeKms:
         self._world = World(now)
         self._denied: set[tuple[str, Operation]] = set()
         self._failures: defaultdict[Operation, deque[KmsqError]] = defaultdict(deque)
+        self._own: dict[Operation, Callable[[Any], Reply]] = {}
         self.calls: Counter[Operation] = Counter()
         """How often each operation was asked for, failures included."""
 
@@ -46,6 +48,14 @@ class FakeKms:
         """Raise `error` the next time anyone asks for `operation`; several wait in line."""
         self._failures[Operation(operation)].append(error)
 
+    def answer_with(self, operation: Operation | str, make_reply: Callable[[Any], Reply]) -> None:
+        """
+        From now on answer `operation` (`"Sign"`) with what `make_reply` makes of its request, or raises.
+
+        For what the fake does not do: key pairs, MACs, grants, imports. It goes before what the fake does.
+        """
+        self._own[Operation(operation)] = make_reply
+
     def answer(self, principal: str, operation: Operation, request: Request) -> Reply:
         """Do what a worker does. Raises a `ServiceError`, or what `fail_next` was given."""
         self.calls[operation] += 1
@@ -57,7 +67,13 @@ class FakeKms:
                 f"User: arn:kmsq:iam::{ACCOUNT}:user/{principal} is not authorized to perform: kms:{operation.value}"
             )
             raise AccessDeniedException(message)
-        return HANDLERS[operation](self._world, request)
+        if operation in self._own:
+            return self._own[operation](request)
+        handler = HANDLERS.get(operation)
+        if handler is None:
+            message = f"kmsq.testing does not do {operation.value}: see FakeKms.answer_with"
+            raise UnsupportedOperationException(message)
+        return handler(self._world, request)
 
 
 class _FakeTransport:

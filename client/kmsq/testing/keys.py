@@ -1,10 +1,11 @@
-"""The fake's keys: creation, description, state, rotation."""
+"""The fake's keys: creation, description, state."""
 
 import json
 from datetime import timedelta
 
 from kmsq.errors import KMSInvalidStateException, UnsupportedOperationException
-from kmsq.testing.world import ACCOUNT, FakeKey, FakeMaterial, World, page
+from kmsq.testing.tags import merged
+from kmsq.testing.world import ACCOUNT, FakeKey, World, page
 from kmsq_schemas import limits, models
 from kmsq_schemas.models import KeySpec, KeyState, KeyUsage, Origin
 
@@ -16,7 +17,10 @@ def create_key(world: World, request: models.CreateKeyRequest) -> models.CreateK
     if request.origin not in (None, Origin.AWS_KMS) or request.multi_region:
         raise UnsupportedOperationException("kmsq.testing has neither imported nor multi-Region keys")
     policy = request.policy or json.dumps({"Version": "2012-10-17", "Statement": []})
-    return models.CreateKeyReply(key_metadata=_metadata(world.new_key(policy, request.description or "")))
+    tags = merged({}, request.tags or ())
+    key = world.new_key(policy, request.description or "")
+    key.tags = tags
+    return models.CreateKeyReply(key_metadata=_metadata(key))
 
 
 def describe_key(world: World, request: models.DescribeKeyRequest) -> models.DescribeKeyReply:
@@ -81,38 +85,6 @@ def cancel_key_deletion(world: World, request: models.CancelKeyDeletionRequest) 
         raise KMSInvalidStateException(message)
     key.state, key.deletion_at = KeyState.DISABLED, None
     return models.CancelKeyDeletionReply(key_id=key.arn)
-
-
-def rotate_key_on_demand(world: World, request: models.RotateKeyOnDemandRequest) -> models.RotateKeyOnDemandReply:
-    """Give a key new material."""
-    key = world.locate_by_id(request.key_id)
-    key.require_enabled()
-    key.materials.append(FakeMaterial(world.now(), models.RotationType.ON_DEMAND))
-    return models.RotateKeyOnDemandReply(key_id=key.arn)
-
-
-def list_key_rotations(world: World, request: models.ListKeyRotationsRequest) -> models.ListKeyRotationsReply:
-    """List one page of a key's rotations, and its first material if all material is asked for."""
-    key = world.locate_by_id(request.key_id)
-    everything = [
-        models.RotationsListEntry(
-            key_id=key.key_id,
-            key_material_id=material.material_id,
-            key_material_state=(
-                models.KeyMaterialState.CURRENT
-                if material is key.materials[-1]
-                else models.KeyMaterialState.NON_CURRENT
-            ),
-            rotation_date=material.created_at if material.rotation else None,
-            rotation_type=material.rotation,
-        )
-        for material in key.materials
-        if material.rotation or request.include_key_material is models.IncludeKeyMaterial.ALL_KEY_MATERIAL
-    ]
-    rotations, next_marker = page(everything, request.marker, request.limit or limits.ROTATIONS_PAGE_DEFAULT)
-    return models.ListKeyRotationsReply(
-        rotations=list(rotations), next_marker=next_marker, truncated=next_marker is not None
-    )
 
 
 def _metadata(key: FakeKey) -> models.KeyMetadata:

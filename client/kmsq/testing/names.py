@@ -81,6 +81,15 @@ def put_key_policy(world: World, request: models.PutKeyPolicyRequest) -> models.
     return models.PutKeyPolicyReply()
 
 
+def list_key_policies(world: World, request: models.ListKeyPoliciesRequest) -> models.ListKeyPoliciesReply:
+    """List the names of a key's policies."""
+    world.locate_by_id(request.key_id)
+    names, next_marker = page([POLICY_NAME], request.marker, request.limit or limits.POLICIES_PAGE_DEFAULT)
+    return models.ListKeyPoliciesReply(
+        policy_names=list(names), next_marker=next_marker, truncated=next_marker is not None
+    )
+
+
 def get_account_policy(world: World, _request: models.GetAccountPolicyRequest) -> models.GetAccountPolicyReply:
     """Return the account policy."""
     return models.GetAccountPolicyReply(policy=world.account_policy)

@@ -46,6 +46,10 @@ class FakeKey:
     state: KeyState = KeyState.ENABLED
     deletion_at: datetime | None = None
     materials: list[FakeMaterial] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    rotation_period_days: int | None = None
+    """None: it does not rotate on a schedule."""
+    rotation_enabled_at: datetime | None = None
 
     @property
     def arn(self) -> str:
