@@ -95,12 +95,36 @@ def fitting(draw: st.DrawFn) -> tuple[Access, Grant, Grant]:
     return access, grant, target
 
 
+@given(fitting() | st.tuples(ACCESSES, GRANTS, GRANTS))
+def test_a_grant_permits_nothing_that_it_does_not_name(drawn: tuple[Access, Grant, Grant]) -> None:
+    access, grant, target = drawn
+    foreign = replace(grant, key_id="cccccccc")
+    assert not permits(foreign, access, target)
+    assert not permits(foreign, access, foreign)
+    if access.action == "kms:RetireGrant":
+        assert not permits(grant, access, replace(grant, grant_id="another"))
+        target = grant
+    if permits(grant, access, target):
+        by_grantee = access.principal == grant.grantee and access.action.removeprefix("kms:") in grant.operations
+        assert by_grantee or (access.action == "kms:RetireGrant" and access.principal == grant.retiring)
+        assert access.action != "kms:CreateGrant" or is_within(target, grant)
+
+
+@given(fitting())
+def test_a_grant_permits_what_fits(drawn: tuple[Access, Grant, Grant]) -> None:
+    access, grant, target = drawn
+    assert permits(grant, access, target)
+    assert permitting(access, [grant], target) == grant
+    if access.action == "kms:RetireGrant":
+        grantees = replace(grant, retiring=None, grantee=access.principal, operations=frozenset({"RetireGrant"}))
+        assert permits(grantees, access, grantees)
+
+
 @given(fitting(), POLICIES, POLICIES)
 def test_a_deny_always_wins_over_a_grant(
     drawn: tuple[Access, Grant, Grant], key_policy: Policy, account_policy: Policy
 ) -> None:
     access, grant, target = drawn
-    assert permits(grant, access, target)
     denied = Decision.DENY in (evaluate(key_policy, access), evaluate(account_policy, access))
     assert allowed(access, key_policy, account_policy, [grant], target) is not denied
 

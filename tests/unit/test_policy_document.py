@@ -1,6 +1,8 @@
 """What is a policy, what is not, and what the answer says."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,6 +244,16 @@ def test_what_is_no_policy_is_refused_with_its_place(text: str, message: str) ->
     with pytest.raises(MalformedPolicyDocumentException) as caught:
         parse(text)
     assert message in caught.value.message
+
+
+def test_the_examples_in_the_documentation_are_policies() -> None:
+    page = Path(__file__).parents[2] / "docs" / "policies.md"
+    examples = [
+        json.loads(text) for text in re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    ]
+    assert len(examples) == 3
+    for example in examples:
+        parse(json.dumps(example if "Version" in example else {"Version": "2012-10-17", "Statement": example}))
 
 
 def test_a_message_is_short_whatever_the_policy_holds() -> None:

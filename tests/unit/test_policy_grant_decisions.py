@@ -134,6 +134,10 @@ def test_what_a_grant_does_not_have_policies_do_not_find() -> None:
     assert evaluate(absent, asked) is Decision.ALLOW
 
 
+def test_a_constraint_without_pairs_is_a_constraint() -> None:
+    assert grant("Decrypt", equals={}).conditions["kms:GrantConstraintType"] == ("EncryptionContextEquals",)
+
+
 def test_two_constraints_are_two_types() -> None:
     new = grant("Decrypt", equals=XY, subset=X)
     assert new.context == XY
