@@ -120,6 +120,15 @@ def test_without_us_the_metadata_service_would_be_asked(sent: list[str]) -> None
     assert all(url.startswith("http://169.254.169.254/") for url in sent)
 
 
+def test_the_default_session_of_boto3_can_be_an_attached_one(
+    attached: Session, kms: FakeKms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    boto3.setup_default_session(botocore_session=attached)
+    boto3.client("kms").generate_random(NumberOfBytes=1)
+    assert kms.calls.total() == 1
+
+
 def test_explicit_credentials_are_not_used(attached: Session) -> None:
     seen: list[object] = []
     client = boto3.Session(botocore_session=attached).client(
