@@ -16,6 +16,8 @@ from kmsq_schemas.models import (
     UpdateAliasReply,
     UpdateAliasRequest,
 )
+from kmsq_schemas.models.enums import KeySpec
+from kmsq_worker import keyspecs
 from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Key, alias_subject
@@ -68,7 +70,7 @@ async def update_alias(execution: ChangeExecution, request: UpdateAliasRequest, 
     execution.authorize("kms:UpdateAlias", current)
     execution.authorize("kms:UpdateAlias", target)
     refuse_pending_deletion(target)
-    if (current.row.key_spec, current.row.key_usage) != (target.row.key_spec, target.row.key_usage):
+    if _kind(current) != _kind(target):
         message = f"{alias.alias_name} can only be moved to a key of the same type and usage."
         raise KMSInvalidStateException(message)
     if current.key_id != target.key_id:
@@ -131,6 +133,11 @@ async def _existing(execution: ChangeExecution, alias_name: str) -> AliasRow:
 
 async def _target(execution: ChangeExecution, alias: AliasRow) -> Key:
     return await execution.locate(alias.key_id)
+
+
+def _kind(key: Key) -> tuple[bool, str]:
+    """Tell symmetric keys, HMAC keys and key pairs apart, by their usage as well; any spec of a kind will do, as in AWS."""
+    return keyspecs.is_asymmetric(KeySpec(key.row.key_spec)), key.row.key_usage
 
 
 async def _require_room(execution: ChangeExecution, key: Key) -> None:
