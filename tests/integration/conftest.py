@@ -1,13 +1,14 @@
 """Marks every test of this folder as one that starts services, and shares two stacks among them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from integration import evidence, raw
+from integration.api import WAYS, Api, SharedKeys, Ways
 from integration.raw import Producer
 from kmsq_schemas.operations import Operation
 from services.stack import PrivateStack, private_stack
@@ -44,6 +45,33 @@ async def carol(principals: dict[str, str]) -> AsyncGenerator[Producer]:
     """Return a principal whom the broker lets send everything, and no policy allows anything."""
     async with raw.connected(principals["carol"]) as producer:
         yield producer
+
+
+@pytest.fixture(scope="session")
+def ways(stack: PrivateStack, principals: dict[str, str]) -> Iterator[Ways]:
+    """Return connections that the whole run shares, of `dave`, too, whom the broker lets send everything."""
+    urls = {**principals, "dave": stack.add_producer("dave", tuple(Operation))}
+    opened = Ways(urls)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=WAYS)
+def api_of(request: pytest.FixtureRequest, ways: Ways) -> Callable[[str], Api]:
+    """Return the API as the named principal sees it, over each of the two clients in turn."""
+    return lambda principal: ways.api(request.param, principal)
+
+
+@pytest.fixture
+def api(api_of: Callable[[str], Api]) -> Api:
+    """Return the API as the account's administrator sees it."""
+    return api_of("admin")
+
+
+@pytest.fixture(scope="session")
+def shared_keys() -> SharedKeys:
+    """Return the administrator's keys that the whole run shares: use them, and leave them as they are."""
+    return SharedKeys()
 
 
 @pytest.fixture(scope="session")
