@@ -39,7 +39,7 @@ def key_id(kmsq: Kmsq) -> str:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("files", "app", "data_key"):
+    for module in ("files", "app", "parts"):
         monkeypatch.setattr(f"kmsq.cli.{module}.on_terminal", lambda: True)
 
 

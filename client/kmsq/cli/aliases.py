@@ -27,7 +27,13 @@ def alias() -> None:
 @click.argument("key_id", metavar="KEY")
 @pass_session
 def create(session: Session, *, alias_name: str, key_id: str) -> None:
-    """Point a new alias at a key."""
+    r"""
+    Point a new alias at a key.
+
+    \b
+    Example:
+      kmsq alias create alias/orders 1234abcd-…
+    """
     session.run(lambda client: client.create_alias(alias_name, key_id))
     say(session, "created")
 
@@ -37,7 +43,13 @@ def create(session: Session, *, alias_name: str, key_id: str) -> None:
 @click.argument("key_id", metavar="KEY")
 @pass_session
 def update(session: Session, *, alias_name: str, key_id: str) -> None:
-    """Point an alias at another key of the same kind."""
+    r"""
+    Point an alias at another key of the same kind.
+
+    \b
+    Example:
+      kmsq alias update alias/orders 9876fedc-…
+    """
     session.run(lambda client: client.update_alias(alias_name, key_id))
     say(session, "updated")
 
@@ -46,7 +58,13 @@ def update(session: Session, *, alias_name: str, key_id: str) -> None:
 @click.argument("alias_name", metavar="alias/NAME")
 @pass_session
 def delete(session: Session, *, alias_name: str) -> None:
-    """Remove an alias; its key stays."""
+    r"""
+    Remove an alias; its key stays.
+
+    \b
+    Example:
+      kmsq alias delete alias/orders
+    """
     session.run(lambda client: client.delete_alias(alias_name))
     say(session, "deleted")
 
@@ -55,7 +73,13 @@ def delete(session: Session, *, alias_name: str) -> None:
 @click.option("--key", "key_id", metavar="KEY", help="Only the aliases of this key.")
 @pass_session
 def list_(session: Session, *, key_id: str | None) -> None:
-    """List aliases, of one key or of all."""
+    r"""
+    List aliases, of one key or of all.
+
+    \b
+    Example:
+      kmsq alias list --key 1234abcd-…
+    """
 
     async def task(client: Client) -> list[AliasListEntry]:
         return [entry async for entry in client.iter_aliases(key_id=key_id)]

@@ -7,15 +7,23 @@ import click
 from click.exceptions import Exit
 from typing_extensions import override
 
+from kmsq.cli.agreement import decapsulate, derive_shared_secret, encapsulate
 from kmsq.cli.aliases import alias
 from kmsq.cli.data import decrypt, encrypt, random, reencrypt
-from kmsq.cli.data_key import data_key
+from kmsq.cli.data_key import data_key, data_key_pair
 from kmsq.cli.doctor import doctor
 from kmsq.cli.files import on_terminal
+from kmsq.cli.grants import grant
+from kmsq.cli.importing import import_
 from kmsq.cli.keys import key
+from kmsq.cli.mac import mac
 from kmsq.cli.policies import policy
+from kmsq.cli.public_key import public_key
+from kmsq.cli.rotation import rotation
 from kmsq.cli.schemas import schemas
 from kmsq.cli.session import LOCAL_ERROR, Output, Session, Settings, connect
+from kmsq.cli.signing import sign, verify
+from kmsq.cli.tags import tag
 from kmsq.client import TIMEOUT_SECONDS, WORKER_USER
 
 
@@ -69,7 +77,7 @@ def root(context: click.Context, *, amqp_url: str | None, timeout: float, output
       kmsq key create --alias alias/orders                 make a key
       kmsq encrypt alias/orders --context order=17 < in > sealed
       kmsq decrypt --context order=17 < sealed
-      kmsq key list --output json | jq .
+      kmsq --output json key list | jq .
 
     Exit codes: 0 done, 1 an error on this side, 2 an error that the service answered.
     """
@@ -79,5 +87,29 @@ def root(context: click.Context, *, amqp_url: str | None, timeout: float, output
     context.obj = Session(settings, connect=context.obj or connect)
 
 
-for command in (key, alias, policy, encrypt, decrypt, reencrypt, data_key, random, schemas, doctor):
+COMMANDS = (
+    key,
+    alias,
+    tag,
+    policy,
+    grant,
+    rotation,
+    import_,
+    encrypt,
+    decrypt,
+    reencrypt,
+    data_key,
+    data_key_pair,
+    random,
+    public_key,
+    sign,
+    verify,
+    derive_shared_secret,
+    encapsulate,
+    decapsulate,
+    mac,
+    schemas,
+    doctor,
+)
+for command in COMMANDS:
     root.add_command(command)

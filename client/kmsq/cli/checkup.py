@@ -1,7 +1,7 @@
 """What `kmsq doctor` looks at, in the order in which things depend on each other."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -10,6 +10,7 @@ from kmsq.amqp.answers import Doubt
 from kmsq.amqp.examine import Examination, examine, names
 from kmsq.amqp.refusals import DECLARE_ADVICE
 from kmsq.amqp.transport import AmqpTransport, amqp_transport
+from kmsq.cli.probes import PROBES
 from kmsq.cli.session import CONNECT_SECONDS, LOCAL_ERROR, SERVICE_ERROR, Settings
 from kmsq.errors import KmsqError, ServiceError
 from kmsq.operations.base import make_request
@@ -20,23 +21,6 @@ from kmsq_schemas.message import PROTOCOL_VERSION
 from kmsq_schemas.operations import Operation
 
 CLOCK_TOLERANCE_MS = 5_000  # what the client cannot correct is the first request of a connection
-
-_NOBODY = "alias/kmsq-doctor"
-_PROBES: Mapping[Operation, Mapping[str, object]] = {
-    Operation.LIST_KEYS: {"limit": 1},
-    Operation.LIST_ALIASES: {"limit": 1},
-    Operation.GENERATE_RANDOM: {"number_of_bytes": 1},
-    Operation.DESCRIBE_KEY: {"key_id": _NOBODY},
-    Operation.ENCRYPT: {"key_id": _NOBODY, "plaintext": b"?", "dry_run": True},
-    Operation.GENERATE_DATA_KEY: {"key_id": _NOBODY, "number_of_bytes": 1, "dry_run": True},
-    Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: {"key_id": _NOBODY, "number_of_bytes": 1, "dry_run": True},
-    Operation.DECRYPT: {"ciphertext_blob": b"kmsq-doctor"},
-    Operation.RE_ENCRYPT: {"ciphertext_blob": b"kmsq-doctor", "destination_key_id": _NOBODY},
-    Operation.GET_ACCOUNT_POLICY: {},
-    Operation.GET_KEY_POLICY: {"key_id": _NOBODY},
-    Operation.LIST_KEY_ROTATIONS: {"key_id": _NOBODY},
-}
-"""Requests that change nothing: any answer to one shows that a worker is there. The first that is allowed is sent."""
 
 _TROUBLE = RETRYABLE | {ErrorCode.EXPIRED, ErrorCode.UNSUPPORTED_VERSION}
 """Answers that a healthy service does not give; all others (no such key, not allowed) are as good as a result."""
@@ -91,7 +75,7 @@ def _broker(found: Examination, address: Address) -> Iterator[Check]:
 
 
 async def _worker(settings: Settings, address: Address, found: Examination) -> list[Check]:
-    operation = next((probe for probe in _PROBES if probe in found.allowed), None)
+    operation = next((probe for probe in PROBES if probe in found.allowed), None)
     if operation is None:
         return [Check("worker", "not asked: this user may only send changes", ok=None)]
     try:
@@ -113,7 +97,7 @@ async def _ask(transport: AmqpTransport, operation: Operation, settings: Setting
         started = time.perf_counter()
         try:
             await transport.call(
-                operation, make_request(operation, _PROBES[operation]), timeout_seconds=settings.timeout_seconds
+                operation, make_request(operation, PROBES[operation]), timeout_seconds=settings.timeout_seconds
             )
             answer = "success"
         except ServiceError as error:

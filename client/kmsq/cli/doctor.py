@@ -17,10 +17,14 @@ MARKS = {True: "✓", False: "✗", None: "–"}
 @pass_session
 @click.pass_context
 def doctor(context: click.Context, session: Session) -> None:
-    """
+    r"""
     Find out whether everything is there: broker, login, topology, permissions, a worker, clocks.
 
     Nothing is changed. A worker that answers writes the question to its audit log.
+
+    \b
+    Example:
+      kmsq doctor
     """
     quiet()
     try:

@@ -2,69 +2,47 @@
 
 import click
 
+from kmsq.cli.creation import create
+from kmsq.cli.importing import delete_material
 from kmsq.cli.output import say, show_list, show_model
-from kmsq.cli.policies import read_policy
+from kmsq.cli.rotation import list_ as rotations
+from kmsq.cli.rotation import now
 from kmsq.cli.session import Session, pass_session
 from kmsq.client import Client
-from kmsq_schemas.models import KeyListEntry, KeyMetadata, KeySpec, KeyUsage, RotationsListEntry
-
-ROTATIONS = {
-    "key_material_id": "MATERIAL",
-    "key_material_state": "STATE",
-    "rotation_date": "ROTATED",
-    "rotation_type": "TYPE",
-}
+from kmsq_schemas.models import KeyListEntry, KeyMetadata
 
 
 @click.group()
 def key() -> None:
-    """
+    r"""
     Create, inspect, rotate and retire keys.
 
     Except for `show`, which takes aliases, too, these commands take a key id or key ARN.
-    """
-
-
-@key.command()
-@click.option("--description", help="What the key is for.")
-@click.option("--alias", "alias_name", metavar="alias/NAME", help="Create this alias for it, too.")
-@click.option("--spec", type=click.Choice([spec.value for spec in KeySpec]), help="The kind of key.")
-@click.option("--usage", type=click.Choice([usage.value for usage in KeyUsage]), help="What it may be used for.")
-@click.option("--policy", "policy_file", metavar="FILE", help="Its policy, from a file or - for standard input.")
-@pass_session
-def create(
-    session: Session,
-    *,
-    description: str | None,
-    alias_name: str | None,
-    spec: str | None,
-    usage: str | None,
-    policy_file: str | None,
-) -> None:
-    r"""
-    Create a key: symmetric, for encryption, unless told otherwise.
 
     \b
-    Example:
-      kmsq key create --alias alias/orders --description "what customers ordered"
+    Examples:
+      kmsq key create --alias alias/orders
+      kmsq key show alias/orders
+      kmsq key disable 1234abcd-…
     """
-    policy = None if policy_file is None else read_policy(policy_file)
 
-    async def task(client: Client) -> KeyMetadata:
-        reply = await client.create_key(description=description, key_spec=spec, key_usage=usage, policy=policy)
-        if alias_name is not None:
-            # Printed before the alias is tried: a key that nobody has heard of would be lost.
-            click.echo(f"created {reply.key_metadata.key_id}", err=True)
-            await client.create_alias(alias_name, reply.key_metadata.key_id)
-        return reply.key_metadata
 
-    show_model(session, session.run(task))
+key.add_command(create)
+key.add_command(delete_material)
+key.add_command(now, "rotate")
+key.add_command(rotations, "rotations")
 
 
 @key.command("list")
 @pass_session
 def list_(session: Session) -> None:
-    """List all keys."""
+    r"""
+    List all keys.
+
+    \b
+    Example:
+      kmsq --output json key list | jq -r .Keys[].KeyId
+    """
 
     async def task(client: Client) -> list[KeyListEntry]:
         return [entry async for entry in client.iter_keys()]
@@ -77,7 +55,13 @@ def list_(session: Session) -> None:
 @click.argument("key_id", metavar="KEY")
 @pass_session
 def show(session: Session, *, key_id: str) -> None:
-    """Describe a key, named by id, ARN or alias."""
+    r"""
+    Describe a key, named by id, ARN or alias.
+
+    \b
+    Example:
+      kmsq key show alias/orders
+    """
 
     async def task(client: Client) -> KeyMetadata:
         return (await client.describe_key(key_id)).key_metadata
@@ -89,7 +73,13 @@ def show(session: Session, *, key_id: str) -> None:
 @click.argument("key_id", metavar="KEY")
 @pass_session
 def enable(session: Session, *, key_id: str) -> None:
-    """Let a disabled key be used again."""
+    r"""
+    Let a disabled key be used again.
+
+    \b
+    Example:
+      kmsq key enable 1234abcd-…
+    """
     session.run(lambda client: client.enable_key(key_id))
     say(session, "enabled")
 
@@ -98,9 +88,29 @@ def enable(session: Session, *, key_id: str) -> None:
 @click.argument("key_id", metavar="KEY")
 @pass_session
 def disable(session: Session, *, key_id: str) -> None:
-    """Stop all use of a key, everywhere, from the moment this returns."""
+    r"""
+    Stop all use of a key, everywhere, from the moment this returns.
+
+    \b
+    Example:
+      kmsq key disable 1234abcd-…
+    """
     session.run(lambda client: client.disable_key(key_id))
     say(session, "disabled")
+
+
+@key.command("last-used")
+@click.argument("key_id", metavar="KEY")
+@pass_session
+def last_used(session: Session, *, key_id: str) -> None:
+    r"""
+    Tell when a key was last used, and for what, before you disable or delete it. Up to a minute late.
+
+    \b
+    Example:
+      kmsq key last-used 1234abcd-…
+    """
+    show_model(session, session.run(lambda client: client.get_key_last_usage(key_id)))
 
 
 @key.command("update-description")
@@ -108,36 +118,15 @@ def disable(session: Session, *, key_id: str) -> None:
 @click.argument("description")
 @pass_session
 def update_description(session: Session, *, key_id: str, description: str) -> None:
-    """Replace what a key says it is for."""
+    r"""
+    Replace what a key says it is for.
+
+    \b
+    Example:
+      kmsq key update-description 1234abcd-… "orders until 2027"
+    """
     session.run(lambda client: client.update_key_description(key_id, description))
     say(session, "updated")
-
-
-@key.command()
-@click.argument("key_id", metavar="KEY")
-@pass_session
-def rotate(session: Session, *, key_id: str) -> None:
-    """
-    Give a key new material, at once.
-
-    What was encrypted before still opens; `kmsq reencrypt` moves it to the new material.
-    """
-    session.run(lambda client: client.rotate_key_on_demand(key_id))
-    say(session, "rotated")
-
-
-@key.command()
-@click.argument("key_id", metavar="KEY")
-@click.option("--all-material", is_flag=True, help="Show the first material, too, which no rotation made.")
-@pass_session
-def rotations(session: Session, *, key_id: str, all_material: bool) -> None:
-    """List the rotations of a key."""
-    include = "ALL_KEY_MATERIAL" if all_material else None
-
-    async def task(client: Client) -> list[RotationsListEntry]:
-        return [entry async for entry in client.iter_key_rotations(key_id, include_key_material=include)]
-
-    show_list(session, "Rotations", session.run(task), ROTATIONS, empty="The key was never rotated.")
 
 
 @key.command("schedule-deletion")
@@ -145,11 +134,15 @@ def rotations(session: Session, *, key_id: str, all_material: bool) -> None:
 @click.option("--days", type=click.IntRange(7, 30), default=30, help="How long it can still be kept.")
 @pass_session
 def schedule_deletion(session: Session, *, key_id: str, days: int) -> None:
-    """
+    r"""
     Stop all use of a key at once, and delete it after some days.
 
     Deleting a key makes everything that was encrypted under it unreadable, forever. Until then `kmsq key
     cancel-deletion` keeps it.
+
+    \b
+    Example:
+      kmsq key schedule-deletion 1234abcd-… --days 7
     """
     reply = session.run(lambda client: client.schedule_key_deletion(key_id, pending_window_in_days=days))
     show_model(session, reply)
@@ -159,6 +152,12 @@ def schedule_deletion(session: Session, *, key_id: str, days: int) -> None:
 @click.argument("key_id", metavar="KEY")
 @pass_session
 def cancel_deletion(session: Session, *, key_id: str) -> None:
-    """Keep a key that waits for its deletion. It comes back disabled: `kmsq key enable` follows."""
+    r"""
+    Keep a key that waits for its deletion. It comes back disabled: `kmsq key enable` follows.
+
+    \b
+    Example:
+      kmsq key cancel-deletion 1234abcd-…
+    """
     session.run(lambda client: client.cancel_key_deletion(key_id))
     say(session, "kept, and disabled: `kmsq key enable` lets it be used again")

@@ -70,6 +70,14 @@ def say(session: Session, sentence: str) -> None:
         click.echo(sentence)
 
 
+def say_or_show(session: Session, sentence: str, model: BaseModel) -> None:
+    """Tell a person that it is done, and a program what was answered."""
+    if session.settings.output is Output.TABLE:
+        click.echo(sentence)
+    else:
+        show_json(plain(model))
+
+
 def _print(table: Table) -> None:
     console = Console(file=sys.stdout)
     if not console.is_terminal:
@@ -91,5 +99,8 @@ def _cell(value: object) -> str:
             return "yes" if value else "no"
         case list():
             return ", ".join(_cell(item) for item in value)
+        case BaseModel():
+            fields = {name: getattr(value, field) for field, name in _wire_names(value).items()}
+            return ", ".join(f"{name}: {_cell(content)}" for name, content in fields.items() if content is not None)
         case _:
             return str(value)

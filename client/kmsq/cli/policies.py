@@ -5,7 +5,7 @@ import json
 import click
 
 from kmsq.cli.files import read_bytes
-from kmsq.cli.output import say
+from kmsq.cli.output import say, show_json, show_table
 from kmsq.cli.session import Failure, Output, Session, pass_session
 from kmsq.client import Client
 
@@ -30,7 +30,13 @@ def policy() -> None:
 @ACCOUNT
 @pass_session
 def get(session: Session, *, key_id: str | None, account: bool) -> None:
-    """Print the policy of a key, or of the account, as it was put (indented, on a terminal)."""
+    r"""
+    Print the policy of a key, or of the account, as it was put (indented, on a terminal).
+
+    \b
+    Example:
+      kmsq policy get 1234abcd-… > policy.json
+    """
     _one_of(key_id, account=account)
 
     async def task(client: Client) -> str:
@@ -48,7 +54,13 @@ def get(session: Session, *, key_id: str | None, account: bool) -> None:
 @click.option("--bypass-lockout-check", is_flag=True, help="Put it even if you may then not change it any more.")
 @pass_session
 def put(session: Session, *, arguments: tuple[str, ...], account: bool, bypass_lockout_check: bool) -> None:
-    """Replace the policy of a key, or of the account, with FILE or standard input."""
+    r"""
+    Replace the policy of a key, or of the account, with FILE or standard input.
+
+    \b
+    Example:
+      kmsq policy put 1234abcd-… policy.json
+    """
     key_id, file = _targets(arguments, account=account)
     text = read_policy(file)
     bypass = bypass_lockout_check or None
@@ -61,6 +73,28 @@ def put(session: Session, *, arguments: tuple[str, ...], account: bool, bypass_l
 
     session.run(task)
     say(session, "put")
+
+
+@policy.command("list")
+@click.argument("key_id", metavar="KEY")
+@pass_session
+def list_(session: Session, *, key_id: str) -> None:
+    r"""
+    List the names of a key's policies. It has one: default.
+
+    \b
+    Example:
+      kmsq policy list 1234abcd-…
+    """
+
+    async def task(client: Client) -> list[str]:
+        return [name async for name in client.iter_key_policies(key_id)]
+
+    names = session.run(task)
+    if session.settings.output is Output.JSON:
+        show_json({"PolicyNames": names})
+    else:
+        show_table(["POLICY"], [[name] for name in names])
 
 
 def read_policy(file: str) -> str:

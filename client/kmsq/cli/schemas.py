@@ -7,7 +7,13 @@ from kmsq_schemas import export as documents
 
 @click.group()
 def schemas() -> None:
-    """Work with the message contract."""
+    r"""
+    Work with the message contract.
+
+    \b
+    Example:
+      kmsq schemas export /tmp/kmsq-schemas
+    """
 
 
 @schemas.command()
