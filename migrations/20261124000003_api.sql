@@ -74,9 +74,29 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 GRANT SELECT ON kmsq.imported_material, kmsq.grants, kmsq.key_last_use TO kmsq_crypto, kmsq_change, kmsq_auditor;
-GRANT INSERT, UPDATE, DELETE ON kmsq.imported_material, kmsq.grants TO kmsq_change;
+GRANT INSERT, UPDATE ON kmsq.imported_material TO kmsq_change;
+GRANT INSERT, DELETE ON kmsq.grants TO kmsq_change;
 GRANT UPDATE (wrapped, rotation_type, created_at) ON kmsq.key_material TO kmsq_change;
-GRANT DELETE ON kmsq.keys, kmsq.key_material, kmsq.key_last_use TO kmsq_change;
+
+-- Deletes a key and what belongs to it, if it waits for that: the role has no DELETE on these tables.
+CREATE FUNCTION kmsq.delete_key(p_key_id text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM kmsq.keys WHERE key_id = p_key_id AND key_state = 'PendingDeletion' FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM kmsq.key_last_use WHERE key_id = p_key_id;
+    DELETE FROM kmsq.grants WHERE key_id = p_key_id;
+    DELETE FROM kmsq.imported_material WHERE key_id = p_key_id;
+    DELETE FROM kmsq.key_material WHERE key_id = p_key_id;
+    DELETE FROM kmsq.aliases WHERE key_id = p_key_id;
+    DELETE FROM kmsq.keys WHERE key_id = p_key_id;
+    RETURN true;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION kmsq.delete_key FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kmsq.delete_key TO kmsq_change;
 REVOKE EXECUTE ON FUNCTION kmsq.note_last_use FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION kmsq.note_last_use TO kmsq_crypto;
 
@@ -151,7 +171,7 @@ $$;
 -- migrate:down
 -- commit_turn stays: it does no more than before. Keys that used the new columns do not survive going back.
 REVOKE EXECUTE ON FUNCTION kmsq.ensure_audit_partitions FROM kmsq_change;
-DROP FUNCTION kmsq.forget_changes, kmsq.scheduler_lock, kmsq.note_last_use;
+DROP FUNCTION kmsq.delete_key, kmsq.forget_changes, kmsq.scheduler_lock, kmsq.note_last_use;
 ALTER TABLE kmsq.account DROP COLUMN usage_tracked_since;
 DROP TABLE kmsq.key_last_use, kmsq.grants, kmsq.imported_material;
 DELETE FROM kmsq.key_material WHERE wrapped IS NULL;
@@ -160,4 +180,3 @@ ALTER TABLE kmsq.keys
     DROP COLUMN tags, DROP COLUMN rotation_period_days, DROP COLUMN next_rotation_date,
     DROP COLUMN expiration_model, DROP COLUMN valid_to;
 REVOKE UPDATE (wrapped, rotation_type, created_at) ON kmsq.key_material FROM kmsq_change;
-REVOKE DELETE ON kmsq.keys, kmsq.key_material FROM kmsq_change;

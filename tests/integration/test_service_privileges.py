@@ -30,7 +30,10 @@ FORBIDDEN_TO_ALL = (
     "DELETE FROM kmsq.audit_registry",
     "DELETE FROM kmsq.keys",
     "DELETE FROM kmsq.key_material",
-    "UPDATE kmsq.key_material SET wrapped = ''",
+    "UPDATE kmsq.key_material SET material_id = ''",
+    "DELETE FROM kmsq.imported_material",
+    "UPDATE kmsq.grants SET grantee_principal = ''",
+    "INSERT INTO kmsq.key_last_use VALUES ('', 0, '', now(), '')",
     "UPDATE kmsq.domain_keys SET wrapped = ''",
     "INSERT INTO kmsq.domain_keys SELECT gen_random_uuid(), '', ''",
     "UPDATE kmsq.account SET region = 'elsewhere'",
@@ -45,6 +48,12 @@ FORBIDDEN_TO_ALL = (
 )
 FORBIDDEN_TO_CRYPTO = (
     "UPDATE kmsq.keys SET key_state = 'Enabled'",
+    "UPDATE kmsq.key_material SET wrapped = ''",
+    "UPDATE kmsq.imported_material SET import_state = 'IMPORTED'",
+    "INSERT INTO kmsq.grants SELECT * FROM kmsq.grants",
+    "DELETE FROM kmsq.grants",
+    "SELECT kmsq.delete_key('')",
+    "SELECT kmsq.forget_changes(interval '0', 1)",
     "INSERT INTO kmsq.keys SELECT * FROM kmsq.keys",
     "INSERT INTO kmsq.key_material SELECT * FROM kmsq.key_material",
     "INSERT INTO kmsq.aliases SELECT * FROM kmsq.aliases",
@@ -58,9 +67,10 @@ FORBIDDEN_TO_CRYPTO = (
 FORBIDDEN_TO_CHANGE = (
     "SELECT * FROM kmsq.audit_records",
     f"SELECT kmsq.commit_turn(0, '{{}}', NULL, {NO_CHAIN}, '{{}}', '{{}}', '')",
+    "SELECT kmsq.note_last_use(0::smallint, '{}', '{}', '{}', '{}')",
 )
 FORBIDDEN_TO_AUDITOR = (
-    *FORBIDDEN_TO_CRYPTO[:8],
+    *FORBIDDEN_TO_CRYPTO[:14],
     "SELECT * FROM kmsq.change_requests",
     f"SELECT kmsq.append_audit({NO_CHAIN}, '{{}}', '{{}}', '')",
     f"SELECT kmsq.commit_turn(0, '{{}}', NULL, {NO_CHAIN}, '{{}}', '{{}}', '')",

@@ -63,7 +63,8 @@ async def create_key(execution: ChangeExecution, request: CreateKeyRequest, new:
     if request.policy is None:
         policy = default_key_policy(execution.arn, execution.rules.administrators)
     else:
-        policy = checked_key_policy(execution, key_arn, request.policy, conditions)
+        tagged: Values = {**conditions, ConditionKey.RESOURCE_TAG: conditions[ConditionKey.REQUEST_TAG]}
+        policy = checked_key_policy(execution, key_arn, request.policy, tagged)
     row = KeyRow(
         key_id=new.key_id,
         key_spec=request.spec,

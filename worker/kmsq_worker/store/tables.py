@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from kmsq_worker.errors import Unavailable
 from kmsq_worker.store.connection import translated
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, GrantRow, ImportedRow, KeyRow, MaterialRow
 
@@ -25,13 +26,15 @@ def _update(table: str, row: type, *keys: str) -> str:
 _INSERT_KEY = _insert("kmsq.keys", KeyRow)
 _UPDATE_KEY = _update("kmsq.keys", KeyRow, "key_id")
 _INSERT_MATERIAL = _insert("kmsq.key_material", MaterialRow)
-_UPDATE_MATERIAL = _update("kmsq.key_material", MaterialRow, "key_id", "material_number")
+_UPDATE_MATERIAL = """
+    UPDATE kmsq.key_material SET wrapped = $3, rotation_type = $4, created_at = $5
+    WHERE key_id = $1 AND material_number = $2
+"""
 _INSERT_IMPORTED = _insert("kmsq.imported_material", ImportedRow)
 _UPDATE_IMPORTED = _update("kmsq.imported_material", ImportedRow, "key_id", "material_number")
 _INSERT_GRANT = _insert("kmsq.grants", GrantRow)
 _INSERT_ALIAS = _insert("kmsq.aliases", AliasRow)
 _UPDATE_ALIAS = _update("kmsq.aliases", AliasRow, "alias_name")
-_KEY_TABLES = ("key_last_use", "grants", "imported_material", "key_material", "aliases", "keys")  # references first
 
 AnyRow = KeyRow | MaterialRow | ImportedRow | GrantRow | AliasRow
 
@@ -57,10 +60,11 @@ class Tables:
         await self._write(_UPDATE_KEY, row)
 
     async def delete_key(self, key_id: str) -> None:
-        """Delete a key with its material, grants and aliases."""
+        """Delete a key that is pending deletion, with its material, grants and aliases."""
         with translated():
-            for table in _KEY_TABLES:
-                await self._connection.execute(f"DELETE FROM kmsq.{table} WHERE key_id = $1", key_id)  # noqa: S608  # our own names
+            deleted = await self._connection.fetchval("SELECT kmsq.delete_key($1)", key_id)
+        if not deleted:  # its row was read under the account's lock
+            raise Unavailable("key vanished")
 
     async def materials(self, key_id: str) -> Sequence[MaterialRow]:
         """Return all material of a key, by number."""
@@ -76,7 +80,15 @@ class Tables:
 
     async def update_material(self, material: MaterialRow) -> None:
         """Replace a material's row: it was destroyed, came back, or became current."""
-        await self._write(_UPDATE_MATERIAL, material)
+        with translated():
+            await self._connection.execute(
+                _UPDATE_MATERIAL,
+                material.key_id,
+                material.material_number,
+                material.wrapped,
+                material.rotation_type,
+                material.created_at,
+            )
 
     async def count_rotations(self, key_id: str, rotation_type: str) -> int:
         """Count a key's rotations of one type."""
