@@ -24,11 +24,11 @@ from kmsq_worker.errors import (
     KMSInvalidStateException,
 )
 from kmsq_worker.execution import TurnExecution
-from kmsq_worker.operations.states import refuse_pending_deletion, refuse_state, require_enabled, require_usage
 from kmsq_worker.operations import CHANGE_OPERATIONS, TURN_OPERATIONS
 from kmsq_worker.operations.dry_run import stop_if_dry
 from kmsq_worker.operations.metadata import metadata
 from kmsq_worker.operations.pages import page, position_of
+from kmsq_worker.operations.states import refuse_pending_deletion, refuse_state, require_enabled, require_usage
 from kmsq_worker.policy.defaults import KEY_ADMINISTRATION
 from kmsq_worker.view import Wanted
 
@@ -79,10 +79,10 @@ def test_a_change_takes_and_gives_what_the_contract_says(operation: Operation) -
         assert inspect.iscoroutinefunction(entry.prepare)
 
 
-@pytest.mark.parametrize("operation", TURN_OPERATIONS)
-def test_cryptography_is_not_awaited_and_lists_are(operation: Operation) -> None:
-    is_list = operation.value.startswith("List")
-    assert inspect.iscoroutinefunction(TURN_OPERATIONS[operation].run) is is_list
+@pytest.mark.parametrize("operation", [name for name in TURN_OPERATIONS if SPECS[name].queue is not Queue.READ])
+def test_operations_of_the_slow_queue_are_awaited_and_quick_cryptography_is_not(operation: Operation) -> None:
+    is_slow = SPECS[operation].queue is Queue.SLOW
+    assert inspect.iscoroutinefunction(TURN_OPERATIONS[operation].run) is is_slow
 
 
 def test_only_creating_a_key_shares_the_lock() -> None:
