@@ -212,6 +212,7 @@ def test_a_failure_to_connect_reaches_the_caller_and_the_next_call_tries_again(
     for _ in range(2):
         with pytest.raises(NotConnected, match="is RabbitMQ there"):
             ask(client)
+    client.close()  # nothing is left of what failed
     kms.opening = lambda: None
     ask(client)
     assert (len(kms.made), kms.opened) == (3, 1)

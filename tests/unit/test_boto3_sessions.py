@@ -280,9 +280,9 @@ def test_without_the_extra_the_import_says_what_to_install() -> None:
 
 
 def test_another_module_that_is_missing_is_named() -> None:
-    script = "import sys; sys.modules['kmsq_schemas.codec'] = None; import kmsq.integrations.boto3"
+    script = "import sys; sys.modules['kmsq.integrations.line'] = None; import kmsq.integrations.boto3"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
-    assert "kmsq_schemas.codec" in done.stderr
+    assert "kmsq.integrations.line" in done.stderr
     assert "pip install" not in done.stderr
 
 
