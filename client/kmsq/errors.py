@@ -107,6 +107,12 @@ class ExpiredException(ServiceError):
     code: str = ErrorCode.EXPIRED
 
 
+class ExpiredImportTokenException(ServiceError):
+    """The import token is older than 24 hours: fetch new import parameters."""
+
+    code: str = ErrorCode.EXPIRED_IMPORT_TOKEN
+
+
 class IdempotencyMismatchException(ServiceError):
     """Another request was sent with the same message id."""
 
@@ -117,6 +123,12 @@ class IncorrectKeyException(ServiceError):
     """The ciphertext belongs to another key than the one named."""
 
     code: str = ErrorCode.INCORRECT_KEY
+
+
+class IncorrectKeyMaterialException(ServiceError):
+    """The key material is not what this key takes: other bytes than before, or of another kind."""
+
+    code: str = ErrorCode.INCORRECT_KEY_MATERIAL
 
 
 class InvalidAliasNameException(ServiceError):
@@ -135,6 +147,24 @@ class InvalidCiphertextException(ServiceError):
     """The ciphertext does not open: it is damaged, or the encryption context is another."""
 
     code: str = ErrorCode.INVALID_CIPHERTEXT
+
+
+class InvalidGrantIdException(ServiceError):
+    """The grant id is malformed."""
+
+    code: str = ErrorCode.INVALID_GRANT_ID
+
+
+class InvalidGrantTokenException(ServiceError):
+    """The grant token is not one that the service gave."""
+
+    code: str = ErrorCode.INVALID_GRANT_TOKEN
+
+
+class InvalidImportTokenException(ServiceError):
+    """The import token is not one that the service gave for this key."""
+
+    code: str = ErrorCode.INVALID_IMPORT_TOKEN
 
 
 class InvalidKeyUsageException(ServiceError):
@@ -161,6 +191,18 @@ class KMSInternalException(ServiceError):
     code: str = ErrorCode.KMS_INTERNAL
 
 
+class KMSInvalidMacException(ServiceError):
+    """The MAC does not fit the message, key and algorithm."""
+
+    code: str = ErrorCode.KMS_INVALID_MAC
+
+
+class KMSInvalidSignatureException(ServiceError):
+    """The signature does not fit the message, key and algorithm."""
+
+    code: str = ErrorCode.KMS_INVALID_SIGNATURE
+
+
 class KMSInvalidStateException(ServiceError):
     """The state of the key does not allow the operation."""
 
@@ -183,6 +225,12 @@ class NotFoundException(ServiceError):
     """There is no such key or alias."""
 
     code: str = ErrorCode.NOT_FOUND
+
+
+class TagException(ServiceError):
+    """A tag is not allowed."""
+
+    code: str = ErrorCode.TAG
 
 
 class ThrottlingException(ServiceError):

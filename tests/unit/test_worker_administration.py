@@ -28,7 +28,7 @@ from kmsq_schemas.models import (
     UpdateKeyDescriptionRequest,
 )
 from kmsq_schemas.models.enums import KeySpec, KeyState, KeyUsage, Origin
-from kmsq_schemas.models.keys import Tag
+from kmsq_schemas.models.tags import Tag
 from kmsq_worker.policy.defaults import default_key_policy, initial_account_policy
 
 NOBODY = default_key_policy(ACCOUNT.user_arn("nobody"), ())

@@ -187,7 +187,7 @@ async def test_nothing_is_unwrapped_before_it_is_unlocked_and_then_once(database
 async def test_material_that_was_moved_or_altered_does_not_unlock(database: Database, kind: str) -> None:
     row, other = database.add_key(), database.add_key(current_material=2)
     materials = database.tables.materials
-    good = materials[row.key_id, 1].wrapped
+    good = materials[row.key_id, 1].wrapped or b""
     spoilt = {
         "copied": materials[other.key_id, 1].wrapped,
         "flipped": good[:-1] + bytes([good[-1] ^ 1]),
