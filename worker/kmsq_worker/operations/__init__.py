@@ -23,9 +23,11 @@ from kmsq_worker.operations import (
     data_key_pairs,
     data_keys,
     encryption,
+    importing,
     lifecycle,
     macs,
     policies,
+    received,
     rotation,
     tags,
     usage,
@@ -91,6 +93,7 @@ TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
         Operation.GET_KEY_ROTATION_STATUS: TurnOperation(wants.the_key, rotation.get_key_rotation_status),
         Operation.GET_KEY_LAST_USAGE: TurnOperation(wants.the_key, usage.get_key_last_usage),
         Operation.LIST_RESOURCE_TAGS: TurnOperation(wants.the_key, tags.list_resource_tags),
+        Operation.GET_PARAMETERS_FOR_IMPORT: TurnOperation(wants.the_key, importing.get_parameters_for_import),
     },
 )
 
@@ -112,5 +115,7 @@ CHANGE_OPERATIONS: Mapping[Operation, ChangeOperation] = MappingProxyType(
         Operation.DISABLE_KEY_ROTATION: ChangeOperation(rotation.disable_key_rotation),
         Operation.TAG_RESOURCE: ChangeOperation(tags.tag_resource),
         Operation.UNTAG_RESOURCE: ChangeOperation(tags.untag_resource),
+        Operation.IMPORT_KEY_MATERIAL: ChangeOperation(importing.import_key_material, received.receive),
+        Operation.DELETE_IMPORTED_KEY_MATERIAL: ChangeOperation(importing.delete_imported_key_material),
     },
 )
