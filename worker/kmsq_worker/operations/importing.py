@@ -1,9 +1,9 @@
 """
 GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial; imported material that expires.
 
-The first material that a key is given is its own for good: destroyed, it comes back as the same bytes only. Further
-material of a symmetric key waits for a rotation, one at a time, and until then other bytes may take its place once it
-is destroyed. A key that lacks any of its own material is pending import.
+Material that a key was given is its own for good: destroyed, it comes back as the same bytes only. Further material of
+a symmetric key waits for a rotation, one at a time. A key that lacks any material up to the current one is pending
+import; what only waits may be missing.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ async def import_key_material(
     material_id = envelope.material_id(material, key.key_id)
     number = _place(execution, key, request, list(rows.values()), material_id)
     known = rows.get(number)
-    described = known.description if known is not None and known.material_id == material_id else ""
+    described = known.description if known else ""
     rows[number] = ImportedRow(
         key_id=key.key_id,
         material_number=number,
@@ -180,16 +180,15 @@ def _place(
         raise IncorrectKeyMaterialException("The key material is not the one that KeyMaterialId names.")
     current, is_new = key.row.current_material, request.import_type is ImportType.NEW_KEY_MATERIAL
     known = next((row for row in rows if row.material_id == material_id), None)
-    waiting = [row for row in rows if row.material_number > current and _is_present(row, execution.moment)]
     if known is not None:
-        if is_new and (known in waiting or known.material_number <= current):
+        if is_new and (known.material_number <= current or _is_present(known, execution.moment)):
             raise IncorrectKeyMaterialException("The key has this key material already.")
         return known.material_number
     if current == 0:
         return FIRST_MATERIAL
     if not is_new or key.row.key_spec != KeySpec.SYMMETRIC_DEFAULT:
         raise IncorrectKeyMaterialException("The key material is not one that was imported before.")
-    if waiting:
+    if any(row.material_number > current for row in rows):
         message = f"{key.arn} has key material that is pending rotation already."
         raise KMSInvalidStateException(message)
     return current + 1
