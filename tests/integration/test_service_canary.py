@@ -11,6 +11,8 @@ from uuid import uuid4
 from integration import raw
 from integration.evidence import dead_letters, dumped, metrics, running
 from integration.raw import SUCCESS, Producer
+from kmsq.importing import wrap_key_material
+from kmsq_schemas import models
 from kmsq_schemas.codec import ContentType
 from kmsq_schemas.models import (
     CreateKeyReply,
@@ -25,7 +27,19 @@ from kmsq_schemas.models import (
     GenerateRandomRequest,
     ReEncryptRequest,
 )
-from kmsq_schemas.models.enums import DataKeySpec
+from kmsq_schemas.models.enums import (
+    AlgorithmSpec,
+    DataKeyPairSpec,
+    DataKeySpec,
+    ExpirationModel,
+    KeyAgreementAlgorithm,
+    KeySpec,
+    KeyUsage,
+    MacAlgorithm,
+    Origin,
+    SigningAlgorithm,
+    WrappingKeySpec,
+)
 from kmsq_worker.telemetry import LOG_FIELDS
 from services.stack import PrivateStack
 from services.worker import Worker
@@ -49,6 +63,7 @@ async def test_no_plaintext_appears_in_logs_tables_metrics_or_dead_letters(lone:
     canaries = {canary}
     async with running(lone, 2, environment={"KMSQ_LOG_LEVEL": "DEBUG"}) as workers, dead_letters(lone) as letters:
         canaries |= await succeed(boss, canary)
+        canaries |= await succeed_with_key_pairs_and_imports(boss, canary)
         await fail(boss, canary)
         async with raw.connected(lone.broker.administrator_url) as mighty:
             await mighty.publish(
@@ -82,6 +97,51 @@ async def succeed(boss: Producer, canary: bytes) -> set[bytes]:
         made.add((await boss.call(random, GenerateRandomReply, content_type=encoding)).plaintext)
         await boss.do(ReEncryptRequest(ciphertext_blob=blob, destination_key_id=key))
     return made
+
+
+async def new_key(boss: Producer, spec: KeySpec, usage: KeyUsage, origin: Origin = Origin.AWS_KMS) -> str:
+    request = CreateKeyRequest(key_spec=spec, key_usage=usage, origin=origin)
+    return (await boss.call(request, CreateKeyReply)).key_metadata.key_id
+
+
+async def succeed_with_key_pairs_and_imports(boss: Producer, canary: bytes) -> set[bytes]:
+    """Sign, make codes, pairs and shared secrets, import; return the secrets that were made or came in."""
+    signing = await new_key(boss, KeySpec.ECC_NIST_P256, KeyUsage.SIGN_VERIFY)
+    agreeing = await new_key(boss, KeySpec.ECC_NIST_P256, KeyUsage.KEY_AGREEMENT)
+    sealing = await new_key(boss, KeySpec.SYMMETRIC_DEFAULT, KeyUsage.ENCRYPT_DECRYPT)
+    imported = await new_key(boss, KeySpec.HMAC_256, KeyUsage.GENERATE_VERIFY_MAC, Origin.EXTERNAL)
+    await boss.do(
+        models.SignRequest(key_id=signing, message=canary, signing_algorithm=SigningAlgorithm.ECDSA_SHA_256),
+    )
+    pair = await boss.call(
+        models.GenerateDataKeyPairRequest(key_id=sealing, key_pair_spec=DataKeyPairSpec.ECC_NIST_P256),
+        models.GenerateDataKeyPairReply,
+    )
+    shared = await boss.call(
+        models.DeriveSharedSecretRequest(
+            key_id=agreeing, key_agreement_algorithm=KeyAgreementAlgorithm.ECDH, public_key=pair.public_key
+        ),
+        models.DeriveSharedSecretReply,
+    )
+    material = secrets.token_bytes(32)
+    parameters = await boss.call(
+        models.GetParametersForImportRequest(
+            key_id=imported,
+            wrapping_algorithm=AlgorithmSpec.RSAES_OAEP_SHA_256,
+            wrapping_key_spec=WrappingKeySpec.RSA_2048,
+        ),
+        models.GetParametersForImportReply,
+    )
+    await boss.do(
+        models.ImportKeyMaterialRequest(
+            key_id=imported,
+            import_token=parameters.import_token,
+            encrypted_key_material=wrap_key_material(material, parameters.public_key, AlgorithmSpec.RSAES_OAEP_SHA_256),
+            expiration_model=ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE,
+        ),
+        models.GenerateMacRequest(key_id=imported, message=canary, mac_algorithm=MacAlgorithm.HMAC_SHA_256),
+    )
+    return {pair.private_key_plaintext, shared.shared_secret, material}
 
 
 async def fail(boss: Producer, canary: bytes) -> None:
