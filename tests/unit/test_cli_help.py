@@ -33,14 +33,18 @@ def help_of(*command: str) -> str:
 @pytest.mark.parametrize("command", list(commands()), ids=" ".join)
 def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
     text = help_of(*command)
-    assert "Example" in text
-    assert "kmsq" in text.partition("Example")[2].partition("Options:")[0]
+    lines = text.partition("Example")[2].partition("\n\n")[0].splitlines()[1:]
+    assert lines
+    assert all(line.startswith("    ") for line in lines), "as they are written, and not run together"
+    assert any(line.lstrip().startswith("kmsq ") for line in lines)
+    assert "\\b" not in text
 
 
 def test_what_a_key_can_be_is_listed() -> None:
     text = help_of("key", "create")
     for value in (*supported(KeySpec), *supported(KeyUsage)):
         assert value in text, value
+    assert "\n    HMAC_224, HMAC_256, HMAC_384, HMAC_512       GENERATE_VERIFY_MAC\n" in text
 
 
 def test_what_kmsq_has_not_is_not_offered() -> None:

@@ -108,7 +108,7 @@ def test_the_last_use_is_told(kmsq: Kmsq, answers: Answers) -> None:
 
 def test_a_grant_names_principals_by_name_or_arn(kmsq: Kmsq, answers: Answers, key_id: str) -> None:
     answers.set(Operation.CREATE_GRANT, models.CreateGrantReply(grant_token="token", grant_id=GRANT))
-    made = kmsq("grant", "create", key_id, "--to", "bob", "--operation", "Decrypt", "--operation", "encrypt")
+    made = kmsq("grant", "create", key_id, "--to", "bob", "--operation", "Decrypt", "--operation", "Encrypt")
     assert json.loads(made.stdout) == {"GrantToken": "token", "GrantId": GRANT}
     request = answers.requests[Operation.CREATE_GRANT]
     assert (request.grantee_principal, request.operations) == (BOB, ["Decrypt", "Encrypt"])
@@ -171,7 +171,7 @@ def test_grants_end(kmsq: Kmsq, answers: Answers) -> None:
 @pytest.mark.parametrize(
     ("options", "usage"),
     [
-        (("--spec", "hmac_256"), "GENERATE_VERIFY_MAC"),
+        (("--spec", "HMAC_256"), "GENERATE_VERIFY_MAC"),
         (("--spec", "ML_KEM_768"), "ENCAPSULATE_DECAPSULATE"),
         (("--spec", "ECC_NIST_EDWARDS25519"), "SIGN_VERIFY"),
         (("--spec", "RSA_2048", "--usage", "ENCRYPT_DECRYPT"), "ENCRYPT_DECRYPT"),

@@ -171,7 +171,7 @@ def test_a_key_pair_goes_to_new_private_files(kmsq: Kmsq, tmp_path: Path, form: 
     names = ("private", "public", "wrapped")
     private, public, wrapped = (tmp_path / name for name in names)
     files = ("--private-key-out", str(private), "--public-key-out", str(public), "--ciphertext-out", str(wrapped))
-    command = ("data-key-pair", "k", "--spec", "ecc_nist_p256", "--format", form, *files)
+    command = ("data-key-pair", "k", "--spec", "ECC_NIST_P256", "--format", form, *files)
     assert json.loads(kmsq(*command).stdout) == {"KeyId": "k", "KeyPairSpec": "ECC_NIST_P256"}
     assert [mode(tmp_path / name) for name in names] == [0o600] * 3
     assert wrapped.read_bytes() == b"wrapped"

@@ -157,16 +157,16 @@ def test_an_rsa_key_signs_with_pss_unless_told_otherwise(kms: SigningKms, kmsq: 
 
     kms.answer_with("Sign", sign)
     assert kmsq("sign", KEY, stdin=b"x").exit_code == 0
-    assert kmsq("sign", KEY, "--algorithm", "rsassa_pkcs1_v1_5_sha_512", stdin=b"x").exit_code == 0
+    assert kmsq("sign", KEY, "--algorithm", "RSASSA_PKCS1_V1_5_SHA_512", stdin=b"x").exit_code == 0
     assert asked == [SigningAlgorithm.RSASSA_PSS_SHA_256, SigningAlgorithm.RSASSA_PKCS1_V1_5_SHA_512]
     assert kms.calls[Operation.DESCRIBE_KEY] == 1
 
 
 def test_a_digest_may_be_given_instead_of_the_message(kms: SigningKms, kmsq: Kmsq) -> None:
     kms.hold(generate_private_key(SECP384R1()))
-    assert kmsq("sign", KEY, "--message-type", "digest", stdin=b"d" * 48).exit_code == 0
+    assert kmsq("sign", KEY, "--message-type", "DIGEST", stdin=b"d" * 48).exit_code == 0
     assert (kms.sent.message, kms.sent.message_type) == (b"d" * 48, MessageType.DIGEST)
-    assert kmsq("sign", KEY, "--message-type", "raw", stdin=LONG).exit_code == 1
+    assert kmsq("sign", KEY, "--message-type", "RAW", stdin=LONG).exit_code == 1
 
 
 def test_a_wrong_signature_exits_with_2_and_says_so(kms: SigningKms, kmsq: Kmsq, tmp_path: Path) -> None:

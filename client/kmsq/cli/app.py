@@ -111,5 +111,20 @@ COMMANDS = (
     schemas,
     doctor,
 )
-for command in COMMANDS:
-    root.add_command(command)
+
+
+def _keep_lines(command: click.Command) -> None:
+    """
+    Let click print paragraphs after a backslash-b as they are written, here and below.
+
+    It looks for the control character; docstrings are raw, as all with a backslash should be, and hold two characters.
+    """
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _keep_lines(below)
+
+
+for top in COMMANDS:
+    root.add_command(top)
+_keep_lines(root)

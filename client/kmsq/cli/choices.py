@@ -14,5 +14,5 @@ def supported(values: type[WireEnum]) -> list[str]:
 
 
 def choice(values: type[WireEnum]) -> "click.Choice[str]":
-    """Return an option's type that takes them in any case."""
-    return click.Choice(supported(values), case_sensitive=False)
+    """Return an option's type that takes one of them."""
+    return click.Choice(supported(values))
