@@ -21,10 +21,10 @@ from kmsq_worker import app
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.health import Health
 from kmsq_worker.keyring import Revisions
+from kmsq_worker.lanes import Worker
 from kmsq_worker.rootkey import create_root_key_file
 from kmsq_worker.rootkey.memory import MemoryRootKey
 from kmsq_worker.secret import Secret
-from kmsq_worker.lanes import Worker
 from kmsq_worker.settings import Settings
 from kmsq_worker.store.schema import WrongDatabase
 from kmsq_worker.telemetry import Telemetry

@@ -16,8 +16,8 @@ import uvloop
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.health import BEAT_SECONDS, Health, served
 from kmsq_worker.keyring import Revisions
-from kmsq_worker.rootkey import load_root_key_file
 from kmsq_worker.lanes import Worker
+from kmsq_worker.rootkey import load_root_key_file
 from kmsq_worker.session import serve_session
 from kmsq_worker.settings import Settings
 from kmsq_worker.telemetry import LOGGER, Telemetry
