@@ -9,6 +9,7 @@ import pytest
 
 from integration import evidence, raw
 from integration.api import WAYS, Api, SharedKeys, Ways
+from integration.api_openssl import OpenSSL
 from integration.raw import Producer
 from kmsq_schemas.operations import Operation
 from services.stack import PrivateStack, private_stack
@@ -72,6 +73,12 @@ def api(api_of: Callable[[str], Api]) -> Api:
 def shared_keys() -> SharedKeys:
     """Return the administrator's keys that the whole run shares: use them, and leave them as they are."""
     return SharedKeys()
+
+
+@pytest.fixture
+def openssl(tmp_path: Path) -> OpenSSL:
+    """Return the program, with a folder of this test's own."""
+    return OpenSSL(tmp_path)
 
 
 @pytest.fixture(scope="session")
