@@ -63,15 +63,13 @@ def test_the_unsafe_door_takes_no_other_lengths(material: Secret, salt: int, iv:
 
 
 @pytest.mark.parametrize("length", [0, 16, 31, 33, 64])
-def test_material_of_another_length_is_refused_everywhere(material: Secret, length: int) -> None:
+def test_material_of_another_length_neither_seals_nor_opens(material: Secret, length: int) -> None:
     blob = envelope.seal(material, HEADER, b"hello", {})
     wrong = Secret.random(length)
     with pytest.raises(ValueError, match="32 bytes"):
         envelope.seal(wrong, HEADER, b"hello", {})
     with pytest.raises(ValueError, match="32 bytes"):
         envelope.open_blob(wrong, blob, {})
-    with pytest.raises(ValueError, match="32 bytes"):
-        envelope.material_id(wrong, KEY_ID)
 
 
 @pytest.mark.parametrize(

@@ -296,3 +296,18 @@ async def test_a_broker_that_is_lost_leaves_the_change_to_be_told_again(database
     (reply,) = await later.run(replace(sent, attempt=2))
     assert isinstance(reply, CreateKeyReply)
     assert list(database.tables.keys) == [reply.key_metadata.key_id]
+
+
+async def test_a_fault_of_ours_in_what_is_prepared_is_answered_and_not_stored(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_custody: object, _request: object) -> object:
+        raise ZeroDivisionError
+
+    sent = request(CreateKeyRequest())
+    table = {**CHANGE_OPERATIONS, Operation.CREATE_KEY: replace(CHANGE_OPERATIONS[Operation.CREATE_KEY], prepare=fail)}
+    monkeypatch.setattr(change_module, "CHANGE_OPERATIONS", table)
+    lane = await change_lane(database)
+    (reply,) = await lane.run(sent)
+    assert code_of(reply) == "KMSInternalException"
+    assert not database.tables.claims

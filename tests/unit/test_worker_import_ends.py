@@ -184,14 +184,19 @@ async def test_material_that_waited_comes_back(database: Database, import_type: 
     assert await opens(database, [await seal(database, key_id)]) == ["secret"]
 
 
-async def test_no_other_material_takes_the_place_of_what_waited_and_is_gone(database: Database) -> None:
+async def test_other_material_takes_the_place_of_what_waited_and_is_gone(database: Database) -> None:
     key_id = await key_with(database, A)
-    await code(database, importing(database, key_id, B, import_type=NEW, key_material_description="its own"))
+    sent = importing(database, key_id, B, import_type=NEW, key_material_description="a mistake")
+    await code(database, sent)
     await delete(database, key_id, 2)
     assert await code(database, importing(database, key_id, C)) == "IncorrectKeyMaterial"
-    assert await code(database, importing(database, key_id, C, import_type=NEW)) == "KMSInvalidState"
-    assert await code(database, importing(database, key_id, B)) == IMPORTED
-    assert database.tables.imported[key_id, 2].description == "its own"
+    assert await code(database, importing(database, key_id, C, import_type=NEW)) == IMPORTED
+    said, material = database.tables.imported[key_id, 2], database.tables.materials[key_id, 2]
+    assert (said.description, said.material_id) == ("", material.material_id)
+    await code(database, RotateKeyOnDemandRequest(key_id=key_id))
+    assert await opens(database, [await seal(database, key_id)]) == ["secret"]
+    row = database.tables.keys[key_id]
+    assert (await database.custody()).unwrap(material, row).reveal() == C
 
 
 async def test_deleting_needs_the_permission_a_key_by_its_id_and_the_origin(database: Database) -> None:
@@ -244,8 +249,7 @@ async def test_material_that_only_waits_expires_and_its_key_goes_on(database: Da
     await code(database, importing(database, key_id, B, import_type=NEW, valid_to=MOMENT + HOUR))
     assert await expire(database, key_id, MOMENT + HOUR)
     assert facts(database, key_id) == ("Enabled", ["IMPORTED", "PENDING_IMPORT"], [True, False])
-    assert await code(database, importing(database, key_id, C, import_type=NEW)) == "KMSInvalidState"
-    assert await code(database, importing(database, key_id, B)) == IMPORTED
+    assert await code(database, importing(database, key_id, C, import_type=NEW)) == IMPORTED
 
 
 def age(database: Database, key_id: str, number: int) -> None:
@@ -279,11 +283,19 @@ async def test_a_key_is_not_enabled_by_one_material_while_another_has_expired(da
     assert facts(database, key_id) == ("PendingImport", ["PENDING_IMPORT", "IMPORTED"], [False, True])
 
 
-async def test_what_waited_and_has_expired_may_come_as_new_before_the_scheduler_has_looked(database: Database) -> None:
+async def test_what_waited_and_has_expired_gives_way_before_the_scheduler_has_looked(database: Database) -> None:
     key_id = await key_with(database, A)
     await code(database, importing(database, key_id, B, import_type=NEW, valid_to=MOMENT + HOUR))
     age(database, key_id, 2)
-    assert await code(database, importing(database, key_id, C, import_type=NEW)) == "KMSInvalidState"
-    assert await code(database, importing(database, key_id, B, import_type=NEW)) == IMPORTED
-    assert database.tables.imported[key_id, 2].valid_to is None
+    assert await code(database, importing(database, key_id, C, import_type=NEW)) == IMPORTED
+    row = database.tables.keys[key_id]
+    assert (await database.custody()).unwrap(database.tables.materials[key_id, 2], row).reveal() == C
+    assert facts(database, key_id) == ("Enabled", ["IMPORTED", "IMPORTED"], [True, True])
+
+
+async def test_what_waits_is_not_rotated_to_once_it_has_expired(database: Database) -> None:
+    key_id = await key_with(database, A)
+    await code(database, importing(database, key_id, B, import_type=NEW, valid_to=MOMENT + HOUR))
+    age(database, key_id, 2)
+    assert await code(database, RotateKeyOnDemandRequest(key_id=key_id)) == "KMSInvalidState"
     assert facts(database, key_id) == ("Enabled", ["IMPORTED", "IMPORTED"], [True, True])

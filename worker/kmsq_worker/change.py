@@ -108,7 +108,7 @@ class ChangeLoop:
     async def _change(self, item: Item) -> datetime:
         caller, parsed = item.require_request()
         operation = CHANGE_OPERATIONS[caller.operation]
-        prepared = await _prepare(operation, parsed, self._custody)  # (2)
+        prepared = await _prepare(caller.operation, operation, parsed, self._custody)  # (2)
         async with self._changes.transaction(exclusive=operation.exclusive) as transaction:  # (3)
             situation = await transaction.situation()
             epoch = situation.epoch
@@ -170,12 +170,16 @@ class ChangeLoop:
             await transaction.append(lost_record(item, why, {"epoch": situation.epoch}))
 
 
-async def _prepare(operation: ChangeOperation, parsed: Parsed, custody: Custody) -> object:
+async def _prepare(operation_name: str, operation: ChangeOperation, parsed: Parsed, custody: Custody) -> object:
     """Return what the operation needs made beforehand, or the error that it is refused with."""
     try:
         return None if operation.prepare is None else await operation.prepare(custody, parsed.request)
     except KmsError as error:
         return error
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  # as in `_execute`
+        return unexpected(operation_name, error)
 
 
 async def _settle_claim(transaction: Transaction, claim: Claim, item: Item, custody: Custody) -> None:

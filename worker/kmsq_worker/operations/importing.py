@@ -1,9 +1,9 @@
 """
 GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial; imported material that expires.
 
-Material that a key was given is its own for good: destroyed, it comes back as the same bytes only. Further material of
-a symmetric key waits for a rotation, one at a time. A key that lacks any material up to the current one is pending
-import; what only waits may be missing.
+The first material that a key is given is its own for good: destroyed, it comes back as the same bytes only. Further
+material of a symmetric key waits for a rotation, one at a time, and until then other bytes may take its place once it
+is destroyed. A key that lacks any of its own material is pending import.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ from kmsq_worker.errors import (
 )
 from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.import_token import ImportToken
-from kmsq_worker.operations.materials import FIRST_MATERIAL, is_complete, new_material, with_expiry
+from kmsq_worker.operations.materials import FIRST_MATERIAL, is_complete, is_present, new_material, with_expiry
 from kmsq_worker.operations.received import Received
 from kmsq_worker.operations.states import refuse_pending_deletion, require_origin
 from kmsq_worker.policy.keys import ConditionKey
@@ -93,7 +93,7 @@ async def import_key_material(
     material_id = envelope.material_id(material, key.key_id)
     number = _place(execution, key, request, list(rows.values()), material_id)
     known = rows.get(number)
-    described = known.description if known else ""
+    described = known.description if known is not None and known.material_id == material_id else ""
     rows[number] = ImportedRow(
         key_id=key.key_id,
         material_number=number,
@@ -128,7 +128,7 @@ async def delete_imported_key_material(
 async def expire_when_due(execution: ChangeExecution, key: Key, now: datetime) -> bool:
     """Destroy the imported material of a key that has expired; tell whether any had."""
     rows = await execution.imported(key)
-    due = {row.material_number for row in rows if row.import_state == ImportState.IMPORTED and not _lasts(row, now)}
+    due = {row.material_number for row in rows if row.import_state == ImportState.IMPORTED and not is_present(row, now)}
     if due:
         await _destroy(execution, key, rows, due)
     return bool(due)
@@ -180,15 +180,16 @@ def _place(
         raise IncorrectKeyMaterialException("The key material is not the one that KeyMaterialId names.")
     current, is_new = key.row.current_material, request.import_type is ImportType.NEW_KEY_MATERIAL
     known = next((row for row in rows if row.material_id == material_id), None)
+    waiting = [row for row in rows if row.material_number > current and is_present(row, execution.moment)]
     if known is not None:
-        if is_new and (known.material_number <= current or _is_present(known, execution.moment)):
+        if is_new and (known in waiting or known.material_number <= current):
             raise IncorrectKeyMaterialException("The key has this key material already.")
         return known.material_number
     if current == 0:
         return FIRST_MATERIAL
     if not is_new or key.row.key_spec != KeySpec.SYMMETRIC_DEFAULT:
         raise IncorrectKeyMaterialException("The key material is not one that was imported before.")
-    if any(row.material_number > current for row in rows):
+    if waiting:
         message = f"{key.arn} has key material that is pending rotation already."
         raise KMSInvalidStateException(message)
     return current + 1
@@ -241,11 +242,3 @@ async def _destroy(execution: ChangeExecution, key: Key, rows: Sequence[Imported
         state = KeyState.PENDING_IMPORT
     await execution.save_key(with_expiry(replace(key.row, key_state=state), left))
     execution.touched.materials += sorted(numbers)
-
-
-def _is_present(row: ImportedRow, now: datetime) -> bool:
-    return row.import_state == ImportState.IMPORTED and _lasts(row, now)
-
-
-def _lasts(row: ImportedRow, now: datetime) -> bool:
-    return row.valid_to is None or row.valid_to > now

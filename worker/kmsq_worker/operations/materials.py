@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from kmsq_schemas.models.enums import ExpirationModel, ImportState, KeySpec
@@ -34,6 +35,12 @@ def new_material(
         rotation_type=rotation_type,
         created_at=execution.moment,
     )
+
+
+def is_present(imported: ImportedRow, moment: datetime) -> bool:
+    """Tell whether imported material is there, and has not expired before the scheduler looked."""
+    expired = imported.valid_to is not None and imported.valid_to <= moment
+    return imported.import_state == ImportState.IMPORTED and not expired
 
 
 def is_complete(imported: Sequence[ImportedRow], current: int) -> bool:

@@ -33,7 +33,7 @@ from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Key, imported_subject
 from kmsq_worker.errors import KMSInvalidStateException, LimitExceededException, UnsupportedOperationException
 from kmsq_worker.execution import TurnExecution
-from kmsq_worker.operations.materials import new_material, with_expiry
+from kmsq_worker.operations.materials import is_present, new_material, with_expiry
 from kmsq_worker.operations.pages import page, position_of
 from kmsq_worker.operations.states import require_enabled, require_origin
 from kmsq_worker.policy.keys import ConditionKey
@@ -149,7 +149,7 @@ async def _promote(execution: ChangeExecution, key: Key) -> None:
     """Make the imported material that waits for it the current one."""
     number = key.row.current_material + 1
     imported = await execution.imported(key)
-    if not any(row.material_number == number and row.import_state == ImportState.IMPORTED for row in imported):
+    if not any(row.material_number == number and is_present(row, execution.moment) for row in imported):
         message = f"{key.arn} has no imported key material that is pending rotation."
         raise KMSInvalidStateException(message)
     (material,) = (row for row in await execution.transaction.materials(key.key_id) if row.material_number == number)
