@@ -6,12 +6,15 @@ kmsq: a key management service whose front door is a message queue. The producer
     async with Client("amqp://alice:…@broker/") as client:
         sealed = await client.encrypt("alias/orders", b"…")
         opened = await client.decrypt(sealed.ciphertext_blob)
+
+`kmsq.models` holds the messages and their structures (`models.GrantConstraints`), `kmsq.errors` what can be raised.
 """
 
 from kmsq import errors
 from kmsq.client import Client
 from kmsq.errors import KmsqError, ServiceError
 from kmsq.retry import RetryPolicy
+from kmsq_schemas import models
 from kmsq_schemas.content import ContentType
 from kmsq_schemas.models import (
     AliasListEntry,
@@ -59,4 +62,5 @@ __all__ = [
     "ServiceError",
     "Tag",
     "errors",
+    "models",
 ]
