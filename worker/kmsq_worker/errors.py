@@ -143,7 +143,7 @@ class InvalidGrantIdException(KmsError):
 
 
 class InvalidGrantTokenException(KmsError):
-    """The grant token was not made by this service, or its grant is gone."""
+    """The grant token was not made by this service."""
 
     code = ErrorCode.INVALID_GRANT_TOKEN
 
