@@ -1,13 +1,14 @@
 -- migrate:up
 
--- Tags, automatic rotation, imported material. The MAC of a key leaves these columns out while they hold their defaults
--- (kmsq_worker/store/rows.py), so that rows written before this migration stay authentic.
+-- Tags, automatic rotation, imported material, aliases that policies may ask for. The MAC of a key leaves these columns
+-- out while they hold their defaults (kmsq_worker/store/rows.py), so that rows written before this migration stay authentic.
 ALTER TABLE kmsq.keys
     ADD COLUMN tags text NOT NULL DEFAULT '{}', -- a JSON object, tag key to tag value
     ADD COLUMN rotation_period_days integer,
     ADD COLUMN next_rotation_date timestamptz,
     ADD COLUMN expiration_model text,
-    ADD COLUMN valid_to timestamptz; -- when the first of the imported materials that it needs expires
+    ADD COLUMN valid_to timestamptz, -- when the first of the imported materials that it needs expires
+    ADD COLUMN aliases_digest bytea NOT NULL DEFAULT ''; -- of its aliases' names; '': unknown until it is changed
 
 -- What the scheduler looks for.
 CREATE INDEX keys_by_rotation ON kmsq.keys (next_rotation_date) WHERE next_rotation_date IS NOT NULL;
@@ -76,7 +77,7 @@ $$;
 GRANT SELECT ON kmsq.imported_material, kmsq.grants, kmsq.key_last_use TO kmsq_crypto, kmsq_change, kmsq_auditor;
 GRANT INSERT, UPDATE ON kmsq.imported_material TO kmsq_change;
 GRANT INSERT, DELETE ON kmsq.grants TO kmsq_change;
-GRANT UPDATE (wrapped, rotation_type, created_at) ON kmsq.key_material TO kmsq_change;
+GRANT UPDATE (material_id, wrapped, rotation_type, created_at) ON kmsq.key_material TO kmsq_change;
 
 -- Deletes a key and what belongs to it, if it waits for that: the role has no DELETE on these tables.
 CREATE FUNCTION kmsq.delete_key(p_key_id text) RETURNS boolean
@@ -169,7 +170,8 @@ END
 $$;
 
 -- migrate:down
--- commit_turn stays: it does no more than before. Keys that used the new columns do not survive going back.
+-- commit_turn stays: it does no more than before. Keys that were made or changed since do not survive going back: their
+-- MACs cover the new columns.
 REVOKE EXECUTE ON FUNCTION kmsq.ensure_audit_partitions FROM kmsq_change;
 DROP FUNCTION kmsq.delete_key, kmsq.forget_changes, kmsq.scheduler_lock, kmsq.note_last_use;
 ALTER TABLE kmsq.account DROP COLUMN usage_tracked_since;
@@ -178,5 +180,5 @@ DELETE FROM kmsq.key_material WHERE wrapped IS NULL;
 ALTER TABLE kmsq.key_material ALTER COLUMN wrapped SET NOT NULL;
 ALTER TABLE kmsq.keys
     DROP COLUMN tags, DROP COLUMN rotation_period_days, DROP COLUMN next_rotation_date,
-    DROP COLUMN expiration_model, DROP COLUMN valid_to;
-REVOKE UPDATE (wrapped, rotation_type, created_at) ON kmsq.key_material FROM kmsq_change;
+    DROP COLUMN expiration_model, DROP COLUMN valid_to, DROP COLUMN aliases_digest;
+REVOKE UPDATE (material_id, wrapped, rotation_type, created_at) ON kmsq.key_material FROM kmsq_change;

@@ -1,6 +1,6 @@
 """An audit log in memory, as an auditor reads it."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -120,6 +120,10 @@ class FakeAuditor(Auditor):
     async def grants(self, key_ids: Sequence[str]) -> Sequence[GrantRow]:
         """Return all grants of these keys."""
         return [row for row in self._log.database.tables.grants.values() if row.key_id in key_ids]
+
+    async def alias_names(self, key_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the names of the aliases of these keys."""
+        return self._log.database.tables.alias_names(key_ids)
 
     async def imported(self, key_ids: Sequence[str]) -> Sequence[ImportedRow]:
         """Return what is said of the imported material of these keys."""

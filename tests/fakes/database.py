@@ -1,15 +1,15 @@
 """A database in memory: what the worker's store would read and write, row by row, without its locks."""
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from fakes.material import fresh_material
+from fakes.stored import Tables
 from kmsq_schemas.models.enums import ExpirationModel, ImportState, KeySpec, KeyState, KeyUsage, Origin, RotationType
-from kmsq_worker import envelope
+from kmsq_worker import aliased, envelope
 from kmsq_worker.arn import Account
 from kmsq_worker.custody import (
     ACCOUNT_POLICY_SUBJECT,
@@ -38,27 +38,6 @@ from kmsq_worker.wrapping import Binding, DomainKey
 
 ACCOUNT = Account(region="local", account_id="000000000000")
 MOMENT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)  # deliveries.NOW
-
-
-@dataclass
-class Tables:
-    """Everything that a change alters."""
-
-    account_policy: AccountPolicyRow
-    keys: dict[str, KeyRow] = field(default_factory=dict)
-    aliases: dict[str, AliasRow] = field(default_factory=dict)
-    materials: dict[tuple[str, int], MaterialRow] = field(default_factory=dict)
-    imported: dict[tuple[str, int], ImportedRow] = field(default_factory=dict)
-    grants: dict[str, GrantRow] = field(default_factory=dict)
-    last_uses: dict[tuple[str, int], LastUseRow] = field(default_factory=dict)
-    change_log: list[tuple[int, str]] = field(default_factory=list)
-    claims: dict[tuple[str, UUID], dict[str, Any]] = field(default_factory=dict)
-
-    def copy(self) -> "Tables":
-        """Return tables that can be altered without altering these."""
-        tables = Tables(*(copy(getattr(self, table.name)) for table in fields(self)))
-        tables.claims = {pair: dict(claim) for pair, claim in self.claims.items()}
-        return tables
 
 
 class CountingCustody(Custody):
@@ -121,6 +100,7 @@ class Database:
                 "policy": default_key_policy(ACCOUNT.user_arn(creator), ()),
                 "creation_date": MOMENT,
                 "current_material": 1,
+                "aliases_digest": aliased.digest(()),
                 "revision": self.epoch,
                 **columns,
             }
@@ -180,15 +160,15 @@ class Database:
         return row
 
     def add_alias(self, name: str, key_id: str) -> AliasRow:
-        """Insert an alias, at a new epoch."""
-        row = AliasRow(
-            alias_name=name,
-            key_id=key_id,
-            creation_date=MOMENT,
-            last_updated_date=MOMENT,
-            revision=self.note_change(alias_subject(name)),
-        )
+        """Point an alias at a key, at a new epoch."""
+        former = self.tables.aliases.get(name)
+        concerned = sorted({key_id} if former is None else {key_id, former.key_id})
+        epoch = self.note_change(alias_subject(name), *map(key_subject, concerned))
+        row = AliasRow(alias_name=name, key_id=key_id, creation_date=MOMENT, last_updated_date=MOMENT, revision=epoch)
         self.tables.aliases[name] = row = self.signed(row)
+        for one, names in self.tables.alias_names(concerned).items():
+            changed = replace(self.tables.keys[one], aliases_digest=aliased.digest(names), revision=epoch)
+            self.tables.keys[one] = self.signed(changed)
         return row
 
     def change_key(self, key_id: str, **columns: Any) -> KeyRow:
@@ -196,6 +176,11 @@ class Database:
         epoch = self.note_change(key_subject(key_id))
         row = self.signed(replace(self.tables.keys[key_id], **columns, revision=epoch))
         self.tables.keys[key_id] = row
+        return row
+
+    def age_key(self, key_id: str) -> KeyRow:
+        """Make a key's row one that was last written before rows had a digest of aliases."""
+        self.tables.keys[key_id] = row = self.signed(replace(self.tables.keys[key_id], aliases_digest=b""))
         return row
 
     def rotate_key(self, key_id: str) -> KeyRow:
@@ -209,10 +194,10 @@ class Database:
         epoch = self.note_change(ACCOUNT_POLICY_SUBJECT)
         self.tables.account_policy = self.signed(AccountPolicyRow(policy=policy, revision=epoch))
 
-    def note_change(self, subject: str) -> int:
-        """Raise the epoch for a change of `subject`."""
+    def note_change(self, *subjects: str) -> int:
+        """Raise the epoch for a change of `subjects`."""
         epoch = self.epoch + 1
-        self.tables.change_log.append((epoch, subject))
+        self.tables.change_log += [(epoch, subject) for subject in subjects]
         return epoch
 
     def changed_since(self, epoch: int) -> Sequence[str]:
@@ -246,7 +231,9 @@ class FakeReader(Reader):
         numbers = {*materials, *((row.key_id, row.current_material) for row in key_rows)}
         material_rows = [tables.materials[pair] for pair in numbers if pair in tables.materials]
         grant_rows = [row for row in tables.grants.values() if row.key_id in {key.key_id for key in key_rows}]
-        return Loaded(self._database.epoch, tables.account_policy, alias_rows, key_rows, material_rows, grant_rows)
+        names = tables.alias_names(row.key_id for row in key_rows)
+        rows = (tables.account_policy, alias_rows, key_rows, material_rows, grant_rows)
+        return Loaded(self._database.epoch, *rows, names)
 
     async def domain_keys(self, domain_key_ids: Collection[UUID] | None = None) -> Sequence[DomainKeyRow]:
         """Return domain keys, oldest first."""

@@ -96,13 +96,13 @@ class FakeTables(Tables):
         """Return an alias."""
         return self._database.tables.aliases.get(alias_name)
 
-    async def alias_names(self, key_id: str) -> Sequence[str]:
-        """Return the names of a key's aliases."""
-        return sorted(row.alias_name for row in self._database.tables.aliases.values() if row.key_id == key_id)
+    async def aliases(self, key_id: str) -> Sequence[AliasRow]:
+        """Return the aliases of a key."""
+        return self._database.tables.aliases_of(key_id)
 
     async def count_aliases(self, key_id: str) -> int:
         """Count a key's aliases."""
-        return len(await self.alias_names(key_id))
+        return len(await self.aliases(key_id))
 
     async def insert_alias(self, row: AliasRow) -> None:
         """Insert an alias."""

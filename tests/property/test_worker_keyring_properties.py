@@ -20,7 +20,7 @@ from kmsq_worker.store.reader import Loaded
 from kmsq_worker.view import View, Wanted
 
 KEYS = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(2)]
-ALIASES = ["alias/a"]
+ALIASES = ["alias/a", "alias/b"]
 # Blobs name materials, and keys by their ids: of an alias, the current material alone is ever wanted.
 BY_ID = st.builds(Wanted, st.sampled_from([by_id(key_id) for key_id in KEYS]), st.integers(0, 3))
 WANTED = st.lists(
@@ -116,6 +116,7 @@ class World:
         if f"key:{key_id}" in changed:
             return
         assert key.row == tables.keys[key.key_id]
+        assert key.aliases == tuple(row.alias_name for row in tables.aliases_of(key.key_id))
         number = wanted.material or key.row.current_material
         if number <= key.row.current_material:
             assert view.material(key, number).material_id == tables.materials[key.key_id, number].material_id

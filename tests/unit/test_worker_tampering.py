@@ -46,6 +46,7 @@ KEY_EDITS: dict[str, dict[str, Any]] = {
     "next_rotation_date": {"next_rotation_date": MOMENT},
     "expiration_model": {"expiration_model": "KEY_MATERIAL_DOES_NOT_EXPIRE"},
     "valid_to": {"valid_to": MOMENT.replace(year=2031)},
+    "aliases_digest": {"aliases_digest": b""},
     "revision": {"revision": 99},
     "mac": {"mac": b""},
 }
@@ -77,14 +78,27 @@ def test_every_column_of_a_key_is_edited_here() -> None:
 
 
 async def test_an_edited_alias_leads_nowhere_and_its_key_stays_usable(database: Database) -> None:
-    row, other = database.add_key(), database.add_key()
-    database.tables.aliases[ALIAS] = replace(database.add_alias(ALIAS, row.key_id), key_id=other.key_id)
+    row = database.add_key()
+    alias = database.add_alias(ALIAS, row.key_id)
+    database.tables.aliases[ALIAS] = replace(alias, creation_date=MOMENT.replace(year=2031))
     made = await ring(database)
     view = await made.keyring.view(wants(by_alias(ALIAS), by_id(row.key_id)))
     with pytest.raises(KMSInvalidStateException, match=f"{ALIAS} failed its integrity check"):
         view.locate(by_alias(ALIAS), ALIAS)
-    assert view.locate(by_id(row.key_id), "").row == row
+    assert view.locate(by_id(row.key_id), "").row == database.tables.keys[row.key_id]
     assert made.alarmed == [f"alias:{ALIAS}"]
+
+
+async def test_an_alias_that_was_moved_by_hand_makes_both_keys_unusable(database: Database) -> None:
+    row, other, neighbour = (database.add_key() for _ in range(3))
+    database.tables.aliases[ALIAS] = replace(database.add_alias(ALIAS, row.key_id), key_id=other.key_id)
+    made = await ring(database)
+    view = await made.keyring.view(wants(by_alias(ALIAS), *(by_id(one.key_id) for one in (row, other, neighbour))))
+    for reference in (by_alias(ALIAS), by_id(row.key_id), by_id(other.key_id)):
+        with pytest.raises(KMSInvalidStateException, match="failed its integrity check"):
+            view.locate(reference, "")
+    assert view.locate(by_id(neighbour.key_id), "").row == neighbour
+    assert sorted(made.alarmed) == sorted([f"alias:{ALIAS}", f"key:{row.key_id}", f"key:{other.key_id}"])
 
 
 async def test_an_edited_account_policy_stops_what_needs_it_until_it_is_put_anew(database: Database) -> None:
@@ -113,7 +127,8 @@ async def test_a_policy_that_is_signed_and_does_not_parse_is_not_believed(databa
 @pytest.mark.parametrize("kind", ["key", "alias", "account-policy"])
 async def test_a_row_that_was_rolled_back_is_not_believed(database: Database, kind: str) -> None:
     row = database.add_key()
-    before = (row, database.add_alias(ALIAS, row.key_id), database.tables.account_policy)
+    alias = database.add_alias(ALIAS, row.key_id)
+    before = (database.tables.keys[row.key_id], alias, database.tables.account_policy)
     database.change_key(row.key_id, description="new")
     database.add_alias(ALIAS, row.key_id)
     database.change_account_policy(before[2].policy)

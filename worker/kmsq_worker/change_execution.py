@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kmsq_schemas import limits
+from kmsq_worker import aliased
 from kmsq_worker.arn import KeyReferenceKind, parse_key_reference
 from kmsq_worker.custody import (
     ACCOUNT_POLICY_SUBJECT,
@@ -101,9 +102,10 @@ class ChangeExecution(Execution):
     async def locate_row(self, row: KeyRow) -> Key:
         """Verify a key's fresh row. Raises `KMSInvalidStateException`."""
         grants = await self.transaction.grants(row.key_id) if row.grants_digest else ()
+        aliases = await self.transaction.aliases(row.key_id) if row.aliases_digest else ()
         await self.custody.fetch_missing([row, *grants])
         try:
-            key = self.custody.open_key(row, grants)
+            key = self.custody.open_key(row, grants, [alias.alias_name for alias in aliases])
             self._revisions.check(key_subject(row.key_id), row.revision, newest=self._revisions.newest)
         except Tampered as error:
             self._alarm(error)
@@ -115,16 +117,20 @@ class ChangeExecution(Execution):
         """Return an alias's verified row, if it exists. Raises `KMSInvalidStateException`."""
         self.touched.subjects.add(alias_subject(alias_name))
         row = await self.transaction.alias(alias_name)
-        if row is None:
-            return None
-        await self.custody.fetch_missing([row])
-        try:
-            self.custody.verify(row, alias_subject(alias_name))
-            self._revisions.check(alias_subject(alias_name), row.revision, newest=self._revisions.newest)
-        except Tampered as error:
-            self._alarm(error)
-            raise unbelievable(alias_name) from error
+        if row is not None:
+            await self._believe([row])
         return row
+
+    async def _believe(self, aliases: Sequence[AliasRow]) -> None:
+        await self.custody.fetch_missing(aliases)
+        for row in aliases:
+            subject = alias_subject(row.alias_name)
+            try:
+                self.custody.verify(row, subject)
+                self._revisions.check(subject, row.revision, newest=self._revisions.newest)
+            except Tampered as error:
+                self._alarm(error)
+                raise unbelievable(row.alias_name) from error
 
     async def create_key(self, row: KeyRow, material: MaterialRow | None) -> None:
         """Insert a new key, unless it waits for its import with its material. No keyring needs to hear of it."""
@@ -135,15 +141,22 @@ class ChangeExecution(Execution):
             await self.transaction.insert_material(material)
 
     async def save_key(self, row: KeyRow) -> None:
-        """Replace a key's row, at this change's epoch."""
+        """
+        Replace a key's row, at this change's epoch.
+
+        One from before rows had a digest of their key's aliases gets it now. Raises `KMSInvalidStateException` when one
+        of those aliases was edited.
+        """
+        if not row.aliases_digest:
+            row = replace(row, aliases_digest=aliased.digest(await self._read_alias_names(row.key_id)))
         signed = self.custody.authenticate(replace(row, revision=self.epoch))
         self._wrote(key_subject(row.key_id), signed.mac)
         await self.transaction.update_key(signed)
 
     async def delete_key(self, key: Key) -> None:
         """Delete a key, its material, grants and aliases: nothing of it stays but the audit log."""
-        for alias_name in await self.transaction.alias_names(key.key_id):
-            self._wrote(alias_subject(alias_name), None)
+        for alias in await self.transaction.aliases(key.key_id):
+            self._wrote(alias_subject(alias.alias_name), None)
         for row in await self.transaction.imported(key.key_id):
             self.touched.wrote[imported_subject(row)] = None
         self._wrote(key_subject(key.key_id), None)
@@ -188,22 +201,49 @@ class ChangeExecution(Execution):
     async def _save_grants(self, key: Key, rows: Sequence[GrantRow]) -> None:
         await self.save_key(replace(key.row, grants_digest=Granted(rows).digest()))
 
-    async def create_alias(self, row: AliasRow) -> None:
-        """Insert an alias, at this change's epoch."""
-        signed = self.custody.authenticate(replace(row, revision=self.epoch))
-        self._wrote(alias_subject(row.alias_name), signed.mac)
-        await self.transaction.insert_alias(signed)
+    async def create_alias(self, row: AliasRow, key: Key) -> None:
+        """Give a key an alias, at this change's epoch."""
+        names = await self._alias_names(key)
+        await self.transaction.insert_alias(self._sign_alias(row))
+        await self._save_aliases(key, names | {row.alias_name})
 
-    async def save_alias(self, row: AliasRow) -> None:
-        """Replace an alias's row, at this change's epoch."""
-        signed = self.custody.authenticate(replace(row, revision=self.epoch))
-        self._wrote(alias_subject(row.alias_name), signed.mac)
-        await self.transaction.update_alias(signed)
+    async def move_alias(self, row: AliasRow, current: Key, target: Key) -> None:
+        """Replace an alias's row, which points at `target` from now on, at this change's epoch."""
+        left, joined = await self._alias_names(current), await self._alias_names(target)
+        await self.transaction.update_alias(self._sign_alias(row))
+        if current.key_id != target.key_id:
+            await self._save_aliases(current, left - {row.alias_name})
+            await self._save_aliases(target, joined | {row.alias_name})
 
-    async def delete_alias(self, row: AliasRow) -> None:
-        """Delete an alias."""
+    async def delete_alias(self, row: AliasRow, key: Key) -> None:
+        """Take an alias of a key away."""
+        names = await self._alias_names(key)
         self._wrote(alias_subject(row.alias_name), None)
         await self.transaction.delete_alias(row.alias_name)
+        await self._save_aliases(key, names - {row.alias_name})
+
+    def _sign_alias(self, row: AliasRow) -> AliasRow:
+        signed = self.custody.authenticate(replace(row, revision=self.epoch))
+        self._wrote(alias_subject(row.alias_name), signed.mac)
+        return signed
+
+    async def _save_aliases(self, key: Key, names: frozenset[str]) -> None:
+        await self.save_key(replace(key.row, aliases_digest=aliased.digest(names)))
+
+    async def _alias_names(self, key: Key) -> frozenset[str]:
+        """
+        Return the names of a key's aliases, before this change writes any.
+
+        Those that the key's row vouched for are not read again: an alias that somebody deletes by hand meanwhile would
+        be missing from the next digest, too, and nobody would notice.
+        """
+        return await self._read_alias_names(key.key_id) if key.aliases is None else frozenset(key.aliases)
+
+    async def _read_alias_names(self, key_id: str) -> frozenset[str]:
+        """Return the names of a key's aliases, each vouched for by its own row alone."""
+        rows = await self.transaction.aliases(key_id)
+        await self._believe(rows)
+        return frozenset(row.alias_name for row in rows)
 
     async def save_account_policy(self, policy: str) -> None:
         """Replace the account policy, at this change's epoch."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from kmsq_schemas.models.enums import KeyState
+from kmsq_worker import aliased
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
 from kmsq_worker.granted import NO_GRANTS, Granted
@@ -68,6 +69,8 @@ class Key:
     conditions: Mapping[str, Value]
     """What policies may ask about the key (`ConditionKey`)."""
     grants: Granted = NO_GRANTS
+    aliases: tuple[str, ...] | None = None
+    """The names of its aliases; None if they are unknown, which every condition on them takes for the worst."""
 
     @property
     def key_id(self) -> str:
@@ -151,21 +154,17 @@ class Custody:
         except RowMacMismatch as error:
             raise Tampered(subject, "row MAC") from error
 
-    def open_key(self, row: KeyRow, grants: Sequence[GrantRow] = ()) -> Key:
-        """Return the verified key; `grants` are all of its. Raises `Tampered`."""
+    def open_key(self, row: KeyRow, grants: Sequence[GrantRow] = (), alias_names: Sequence[str] = ()) -> Key:
+        """Return the verified key; `grants` and `alias_names` are all of its. Raises `Tampered`."""
         self.verify(row, key_subject(row.key_id))
+        aliases = _open_aliases(row, alias_names)
         return Key(
             grants=self._open_grants(row, grants),
             row=row,
             arn=self.account.key_arn(row.key_id),
             policy=self._policy(row.policy, key_subject(row.key_id)),
-            conditions={
-                ConditionKey.KEY_SPEC: row.key_spec,
-                ConditionKey.KEY_USAGE: row.key_usage,
-                ConditionKey.KEY_ORIGIN: row.origin,
-                ConditionKey.MULTI_REGION: row.multi_region,
-                ConditionKey.RESOURCE_TAG: json.loads(row.tags),
-            },
+            conditions=_conditions(row, aliases),
+            aliases=aliases,
         )
 
     def _open_grants(self, row: KeyRow, grants: Sequence[GrantRow]) -> Granted:
@@ -246,6 +245,28 @@ def imported_subject(row: ImportedRow) -> str:
 def alias_subject(alias_name: str) -> str:
     """Name an alias in the change log."""
     return f"alias:{alias_name}"
+
+
+def _open_aliases(row: KeyRow, names: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names, which nobody has verified yet, if they are what the verified row says; None if it says nothing."""
+    if not row.aliases_digest:
+        return None
+    if aliased.digest(names) != row.aliases_digest:
+        raise Tampered(key_subject(row.key_id), "aliases were added or removed")
+    return tuple(names)
+
+
+def _conditions(row: KeyRow, aliases: tuple[str, ...] | None) -> Mapping[str, Value]:
+    known: dict[str, Value] = {
+        ConditionKey.KEY_SPEC: row.key_spec,
+        ConditionKey.KEY_USAGE: row.key_usage,
+        ConditionKey.KEY_ORIGIN: row.origin,
+        ConditionKey.MULTI_REGION: row.multi_region,
+        ConditionKey.RESOURCE_TAG: json.loads(row.tags),
+    }
+    if aliases is not None:
+        known[ConditionKey.RESOURCE_ALIASES] = aliases
+    return known
 
 
 def _binding(row: KeyRow, number: int) -> Binding:

@@ -196,7 +196,7 @@ class Keyring:
             grants.setdefault(grant.key_id, []).append(grant)
         for row in loaded.keys:
             with found.distrust(self._alarm):
-                key = self._custody.open_key(row, grants.get(row.key_id, ()))
+                key = self._custody.open_key(row, grants.get(row.key_id, ()), loaded.alias_names.get(row.key_id, ()))
                 self._revisions.check(key_subject(row.key_id), row.revision, newest=newest)
                 found.keys[row.key_id] = key
         for material in loaded.materials:

@@ -147,7 +147,7 @@ class Verification:
 
     def _row(self, row: Row, subject: str) -> None:
         try:
-            if not isinstance(row, KeyRow):  # a key was opened with its grants
+            if not isinstance(row, KeyRow):  # a key was opened with what belongs to it
                 self._custody.verify(row, subject)
         except Tampered as error:
             self._report.add(str(error))
@@ -159,15 +159,17 @@ class Verification:
             self._report.add(f"{subject}: it is not what the last audited change wrote (rolled back?)")
 
     async def _keys(self, keys: Sequence[KeyRow]) -> Sequence[KeyRow]:
-        """Return those whose rows, with their grants, are authentic; the others are reported."""
+        """Return those whose rows, with their grants and aliases, are authentic; the others are reported."""
+        key_ids = [key.key_id for key in keys]
+        alias_names = await self._auditor.alias_names(key_ids)
         grants: dict[str, list[GrantRow]] = {}
-        for grant in await self._auditor.grants([key.key_id for key in keys]):
+        for grant in await self._auditor.grants(key_ids):
             grants.setdefault(grant.key_id, []).append(grant)
         await self._custody.fetch_missing([*keys, *(grant for granted in grants.values() for grant in granted)])
         sound = []
         for key in keys:
             try:
-                self._custody.open_key(key, grants.get(key.key_id, ()))
+                self._custody.open_key(key, grants.get(key.key_id, ()), alias_names.get(key.key_id, ()))
                 sound.append(key)
             except Tampered as error:
                 self._found.add(error.subject)

@@ -57,6 +57,7 @@ async def create_alias(execution: ChangeExecution, request: CreateAliasRequest, 
             last_updated_date=now,
             revision=execution.epoch,
         ),
+        key,
     )
     return CreateAliasReply()
 
@@ -75,7 +76,8 @@ async def update_alias(execution: ChangeExecution, request: UpdateAliasRequest, 
         raise KMSInvalidStateException(message)
     if current.key_id != target.key_id:
         await _require_room(execution, target)
-    await execution.save_alias(replace(alias, key_id=target.key_id, last_updated_date=execution.moment))
+    moved = replace(alias, key_id=target.key_id, last_updated_date=execution.moment)
+    await execution.move_alias(moved, current, target)
     return UpdateAliasReply()
 
 
@@ -83,8 +85,9 @@ async def delete_alias(execution: ChangeExecution, request: DeleteAliasRequest, 
     """Delete an alias; its key stays as it is."""
     _require_alias_name(request.alias_name)
     alias = await _existing(execution, request.alias_name)
-    execution.authorize("kms:DeleteAlias", await _target(execution, alias))
-    await execution.delete_alias(alias)
+    key = await _target(execution, alias)
+    execution.authorize("kms:DeleteAlias", key)
+    await execution.delete_alias(alias, key)
     return DeleteAliasReply()
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from kmsq_schemas.models import CreateKeyReply, CreateKeyRequest
 from kmsq_schemas.models.enums import KeyState, KeyUsage, Origin
-from kmsq_worker import keyspecs
+from kmsq_worker import aliased, keyspecs
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Custody
 from kmsq_worker.errors import UnsupportedOperationException, ValidationException
@@ -63,8 +63,12 @@ async def create_key(execution: ChangeExecution, request: CreateKeyRequest, new:
     if request.policy is None:
         policy = default_key_policy(execution.arn, execution.rules.administrators)
     else:
-        tagged: Values = {**conditions, ConditionKey.RESOURCE_TAG: conditions[ConditionKey.REQUEST_TAG]}
-        policy = checked_key_policy(execution, key_arn, request.policy, tagged)
+        of_key: Values = {
+            **conditions,
+            ConditionKey.RESOURCE_TAG: conditions[ConditionKey.REQUEST_TAG],
+            ConditionKey.RESOURCE_ALIASES: (),
+        }
+        policy = checked_key_policy(execution, key_arn, request.policy, of_key)
     row = KeyRow(
         key_id=new.key_id,
         key_spec=request.spec,
@@ -76,6 +80,7 @@ async def create_key(execution: ChangeExecution, request: CreateKeyRequest, new:
         creation_date=execution.moment,
         current_material=0 if new.material is None else FIRST_MATERIAL,
         tags=new.tags,
+        aliases_digest=aliased.digest(()),
         revision=execution.epoch - 1,  # CreateKey makes no epoch: the account's is the newest that it may have seen
     )
     material = None if new.material is None else new_material(execution, row, FIRST_MATERIAL, new.material)

@@ -15,10 +15,10 @@ from kmsq_schemas.models import (
     PutKeyPolicyRequest,
 )
 from kmsq_worker.change_execution import ChangeExecution
-from kmsq_worker.errors import MalformedPolicyDocumentException, NotFoundException
+from kmsq_worker.errors import NotFoundException
 from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.pages import position_of
-from kmsq_worker.policy.document import Policy, parse
+from kmsq_worker.policy.document import parse
 from kmsq_worker.policy.evaluate import check_account_lockout, check_lockout
 from kmsq_worker.policy.keys import ConditionKey
 
@@ -52,20 +52,11 @@ def checked_key_policy(execution: ChangeExecution, key_arn: str, text: str, cond
     Raises `MalformedPolicyDocumentException` for what does not parse, or locks the caller out although the bypass is
     not set; `LimitExceededException` above 32,768 bytes.
     """
-    policy = _parse(text)
+    policy = parse(text)
     if not conditions[ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK]:
         access = execution.key_access("kms:PutKeyPolicy", key_arn, conditions)
         check_lockout(access, policy, execution.account.root_arn)
     return text
-
-
-def _parse(text: str) -> Policy:
-    """Parse a policy, and refuse condition keys that no worker supplies yet: their denies would bind everybody."""
-    policy = parse(text)
-    if ConditionKey.RESOURCE_ALIASES in policy.condition_keys:
-        message = f"{ConditionKey.RESOURCE_ALIASES} is not supported."
-        raise MalformedPolicyDocumentException(message)
-    return policy
 
 
 def list_key_policies(execution: TurnExecution, request: ListKeyPoliciesRequest) -> ListKeyPoliciesReply:
@@ -95,7 +86,7 @@ async def put_account_policy(
     if not execution.is_administrator:
         values: Values = {ConditionKey.BYPASS_POLICY_LOCKOUT_SAFETY_CHECK: bypass}
         execution.authorize_account("kms:PutAccountPolicy", values)
-    policy = _parse(request.policy)
+    policy = parse(request.policy)
     if not bypass and not execution.is_administrator:
         check_account_lockout(execution.account_access("kms:PutAccountPolicy"), policy)
     await execution.save_account_policy(request.policy)

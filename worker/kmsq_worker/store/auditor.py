@@ -1,7 +1,7 @@
 """What an auditor reads: the whole audit log, and every row that it speaks of. Constant memory."""
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 
@@ -24,6 +24,10 @@ _REGISTRY_RECORDS = (
 _ORPHANS = """
     SELECT count(*) FROM kmsq.audit_records AS record
     WHERE NOT EXISTS (SELECT FROM kmsq.audit_chains AS chain WHERE chain.chain_id = record.chain_id)
+"""
+_ALIAS_NAMES = """
+    SELECT key_id, array_agg(alias_name ORDER BY alias_name) AS names FROM kmsq.aliases
+    WHERE key_id = ANY($1) GROUP BY key_id
 """
 _TAIL = """
     SELECT recorded_at, record FROM kmsq.audit_records WHERE recorded_at > clock_timestamp() - $2::interval
@@ -110,6 +114,12 @@ class Auditor:
         with translated():
             rows = await self._connection.fetch("SELECT * FROM kmsq.grants WHERE key_id = ANY($1)", key_ids)
         return [GrantRow(**row) for row in rows]
+
+    async def alias_names(self, key_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the names of the aliases of these keys, by key id."""
+        with translated():
+            rows = await self._connection.fetch(_ALIAS_NAMES, key_ids)
+        return {row["key_id"]: row["names"] for row in rows}
 
     async def imported(self, key_ids: Sequence[str]) -> Sequence[ImportedRow]:
         """Return what is said of the imported material of these keys."""

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from kmsq_schemas import limits
 from kmsq_worker.store.connection import translated
 from kmsq_worker.store.rows import (
     NO_ACCOUNT_POLICY,
@@ -23,11 +24,15 @@ from kmsq_worker.store.rows import (
 
 _EPOCH = "SELECT coalesce(max(epoch), 0) FROM kmsq.change_log"
 _KEY_COLUMNS = [field.name for field in dataclasses.fields(KeyRow)]
-# In one statement, hence one snapshot: the key's row has a digest of its grants.
+# In one statement, hence one snapshot: the key's row has digests of its grants and of the names of its aliases. More names
+# than a key can have need not be read to see that somebody added some.
 _KEYS = """
     SELECT key.*, ARRAY(
         SELECT granted FROM kmsq.grants AS granted WHERE granted.key_id = key.key_id ORDER BY granted.grant_id
-    ) AS grants
+    ) AS grants, ARRAY(
+        SELECT alias.alias_name FROM kmsq.aliases AS alias WHERE alias.key_id = key.key_id
+        ORDER BY alias.alias_name LIMIT $2
+    ) AS alias_names
     FROM kmsq.keys AS key WHERE key.key_id = ANY($1)
 """
 _MATERIALS = """
@@ -46,6 +51,8 @@ class Loaded:
     keys: Sequence[KeyRow]
     materials: Sequence[MaterialRow]
     grants: Sequence[GrantRow] = ()
+    alias_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of each key, by its id."""
 
 
 class Reader:
@@ -63,7 +70,8 @@ class Reader:
         self, aliases: Collection[str], key_ids: Collection[str], materials: Collection[tuple[str, int]]
     ) -> Loaded:
         """
-        Load aliases with their keys, keys with their current material and grants, and the further materials asked for.
+        Load aliases with their keys, keys with their current material, grants and the names of all their aliases, and the
+        further materials asked for.
 
         The epoch is read first, in a statement of its own: rows may be newer than it says, never older.
         """
@@ -75,10 +83,11 @@ class Reader:
             found = await self._keys(wanted_keys)
             key_rows = [KeyRow(**{name: row[name] for name in _KEY_COLUMNS}) for row in found]
             grant_rows = [GrantRow(**granted) for row in found for granted in row["grants"]]
+            alias_names = {row["key_id"]: row["alias_names"] for row in found}
             wanted_materials = {*materials, *((row.key_id, row.current_material) for row in key_rows)}
             material_rows = [MaterialRow(**row) for row in await self._materials(wanted_materials)]
         policy_row = NO_ACCOUNT_POLICY if policy is None else AccountPolicyRow(**policy)
-        return Loaded(epoch, policy_row, alias_rows, key_rows, material_rows, grant_rows)
+        return Loaded(epoch, policy_row, alias_rows, key_rows, material_rows, grant_rows, alias_names)
 
     async def domain_keys(self, domain_key_ids: Collection[UUID] | None = None) -> Sequence[DomainKeyRow]:
         """Return the named domain keys, or all of them; oldest first."""
@@ -199,7 +208,7 @@ class Reader:
     async def _keys(self, key_ids: Collection[str]) -> Sequence[asyncpg.Record]:
         if not key_ids:
             return []
-        return await self._pool.fetch(_KEYS, list(key_ids))
+        return await self._pool.fetch(_KEYS, list(key_ids), limits.ALIASES_PER_KEY + 1)
 
     async def _materials(self, wanted: Collection[tuple[str, int]]) -> Sequence[asyncpg.Record]:
         if not wanted:

@@ -42,6 +42,7 @@ class KeyRow(_Authenticated):
             "next_rotation_date": None,
             "expiration_model": None,
             "valid_to": None,
+            "aliases_digest": b"",
         }
     )
 
@@ -68,6 +69,8 @@ class KeyRow(_Authenticated):
     expiration_model: str | None = None
     valid_to: datetime | None = None
     """When the first of the imported materials that it needs expires."""
+    aliases_digest: bytes = b""
+    """Of the names of its aliases (`aliased`); empty in a row that was last written before there was one."""
     revision: int
     mac: bytes = b""
 

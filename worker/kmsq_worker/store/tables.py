@@ -27,7 +27,7 @@ _INSERT_KEY = _insert("kmsq.keys", KeyRow)
 _UPDATE_KEY = _update("kmsq.keys", KeyRow, "key_id")
 _INSERT_MATERIAL = _insert("kmsq.key_material", MaterialRow)
 _UPDATE_MATERIAL = """
-    UPDATE kmsq.key_material SET wrapped = $3, rotation_type = $4, created_at = $5
+    UPDATE kmsq.key_material SET material_id = $3, wrapped = $4, rotation_type = $5, created_at = $6
     WHERE key_id = $1 AND material_number = $2
 """
 _INSERT_IMPORTED = _insert("kmsq.imported_material", ImportedRow)
@@ -85,6 +85,7 @@ class Tables:
                 _UPDATE_MATERIAL,
                 material.key_id,
                 material.material_number,
+                material.material_id,
                 material.wrapped,
                 material.rotation_type,
                 material.created_at,
@@ -139,13 +140,13 @@ class Tables:
             row = await self._connection.fetchrow("SELECT * FROM kmsq.aliases WHERE alias_name = $1", alias_name)
         return None if row is None else AliasRow(**row)
 
-    async def alias_names(self, key_id: str) -> Sequence[str]:
-        """Return the names of a key's aliases."""
+    async def aliases(self, key_id: str) -> Sequence[AliasRow]:
+        """Return all aliases of a key, by name."""
         with translated():
             rows = await self._connection.fetch(
-                "SELECT alias_name FROM kmsq.aliases WHERE key_id = $1 ORDER BY alias_name", key_id
+                "SELECT * FROM kmsq.aliases WHERE key_id = $1 ORDER BY alias_name", key_id
             )
-        return [row["alias_name"] for row in rows]
+        return [AliasRow(**row) for row in rows]
 
     async def count_aliases(self, key_id: str) -> int:
         """Count a key's aliases."""
