@@ -14,6 +14,7 @@ from integration.evidence import (
     metric,
     running,
     sql,
+    superuser,
     until,
     verify,
     waiting_for_the_lock,
@@ -237,6 +238,19 @@ async def test_a_scheduler_that_is_frozen_loses_its_lock(lone: PrivateStack) -> 
     async with clockwork(lone) as frozen, clockwork(lone) as second:
         assert await frozen.due.take_lock(0.2)
         assert await until(lambda: second.due.take_lock(SILENT_SECONDS))
+
+
+async def test_whoever_reads_the_audit_log_for_long_is_not_in_the_scheduler_s_way(lone: PrivateStack) -> None:
+    partitions = "SELECT max(relname)::text AS newest FROM pg_class WHERE relname ~ '^audit_records_[0-9_]{7}$'"
+    newest = (await sql(lone, partitions))[0]["newest"]
+    await sql(lone, f"DROP TABLE kmsq.{newest}")  # as when a month begins: one has to be made
+    async with clockwork(lone) as clock, superuser(lone) as reader, reader.transaction():
+        await reader.fetch("SELECT FROM kmsq.audit_records LIMIT 1")  # as `audit verify` and pg_dump do, for hours
+        await clock.tick(await database_now(lone))
+        assert (await sql(lone, partitions))[0]["newest"] < newest
+    async with clockwork(lone) as clock:
+        await clock.tick(await database_now(lone))
+    assert (await sql(lone, partitions))[0]["newest"] == newest
 
 
 async def backdate(stack: PrivateStack, custody: Custody, key: str, deletion_date: datetime) -> None:

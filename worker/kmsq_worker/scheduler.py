@@ -14,7 +14,8 @@ from datetime import datetime
 from kmsq_worker import audit
 from kmsq_worker.change_execution import ChangeExecution, Rules
 from kmsq_worker.custody import Custody, Key
-from kmsq_worker.errors import KmsError
+from kmsq_worker.errors import KmsError, Unavailable
+from kmsq_worker.execution import unexpected
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.operations import importing, lifecycle, rotation
 from kmsq_worker.store.changes import Changes, Transaction
@@ -119,17 +120,36 @@ class Scheduler:
                 await execution.transaction.log_changes(execution.epoch, sorted(execution.changed))
                 return "Success"
         except KmsError as error:  # its row was edited, which `locate_row` has reported
-            execution.undo()
-            self._refused.add((job.event, key_id))
-            return error.code
+            refusal = error
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  # a fault of ours: the other keys do not wait for its end
+            refusal = unexpected(job.event, error)
+        execution.undo()
+        self._refused.add((job.event, key_id))
+        return refusal.code
 
     async def _chores(self) -> None:
         clock = asyncio.get_running_loop().time()
-        if clock >= self._next_chores:
-            await self._due.forget_changes(KEEP_CHANGES_DAYS, FORGET_EPOCHS)
-            await self._due.ensure_partitions()
-            self._refused.clear()
-            self._next_chores = clock + CHORES_SECONDS
+        if clock < self._next_chores:
+            return
+        self._next_chores = clock + CHORES_SECONDS
+        self._refused.clear()
+        await _attempt(self._due.forget_changes(KEEP_CHANGES_DAYS, FORGET_EPOCHS))
+        await _attempt(self._due.ensure_partitions())
+
+
+async def _attempt(chore: Awaitable[None]) -> None:
+    """
+    Do a chore, or leave it for the next time: none is urgent.
+
+    Whoever reads the audit log (`audit verify`, `pg_dump`) is in the way of a new partition for as long as that takes. If
+    the connection is lost instead, the next look says so.
+    """
+    try:
+        await chore
+    except Unavailable as error:
+        LOGGER.warning("chore put off", extra={"reason": type(error.__cause__).__name__})
 
 
 async def _locate(execution: ChangeExecution, transaction: Transaction, key_id: str) -> Key | None:
