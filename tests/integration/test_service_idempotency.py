@@ -15,6 +15,7 @@ from kmsq_schemas.models import (
     CreateAliasRequest,
     CreateKeyReply,
     CreateKeyRequest,
+    DeleteAliasRequest,
     DescribeKeyReply,
     DescribeKeyRequest,
     DisableKeyRequest,
@@ -159,7 +160,7 @@ async def test_a_final_error_is_stored_and_answered_again_after_its_cause_is_gon
     refused = admin.message(create)
     answer = await admin.ask(refused)
     assert answer.code == "AlreadyExistsException"
-    await sql(stack, "DELETE FROM kmsq.aliases WHERE alias_name = $1", name)
+    await admin.do(DeleteAliasRequest(alias_name=name))
     assert (await admin.ask(again(refused))).body == answer.body
     assert (await admin.call(ListAliasesRequest(key_id=key), ListAliasesReply)).aliases == []
     assert await admin.code(create) == SUCCESS

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -63,6 +64,7 @@ EDITS = {
     "its-current-material": "UPDATE kmsq.keys SET current_material = 2 WHERE key_id = $1",
     "its-reserved-columns": "UPDATE kmsq.keys SET custom_key_store_id = 'x' WHERE key_id = $1",
     "its-grants-digest": "UPDATE kmsq.keys SET grants_digest = '\\x00' WHERE key_id = $1",
+    "its-aliases-digest": "UPDATE kmsq.keys SET aliases_digest = '' WHERE key_id = $1",
     "its-mac": "UPDATE kmsq.keys SET mac = set_byte(mac, 20, get_byte(mac, 20) # 1) WHERE key_id = $1",
     "its-mac's-length": "UPDATE kmsq.keys SET mac = '' WHERE key_id = $1",
     "its-mac's-domain-key": "UPDATE kmsq.keys SET mac = set_byte(mac, 0, get_byte(mac, 0) # 1) WHERE key_id = $1",
@@ -100,8 +102,9 @@ async def restore_key(stack: PrivateStack, row: str) -> None:
             """
             WITH old AS (SELECT * FROM jsonb_populate_record(NULL::kmsq.keys, $1::text::jsonb))
             UPDATE kmsq.keys AS row SET (key_state, policy, description, revision, current_material,
-              custom_key_store_id, grants_digest, mac) = (SELECT old.key_state, old.policy, old.description,
-              old.revision, old.current_material, old.custom_key_store_id, old.grants_digest, old.mac FROM old)
+              custom_key_store_id, grants_digest, aliases_digest, mac) = (SELECT old.key_state, old.policy,
+              old.description, old.revision, old.current_material, old.custom_key_store_id, old.grants_digest,
+              old.aliases_digest, old.mac FROM old)
             WHERE key_id = (SELECT key_id FROM old)
             """,
             row,
@@ -144,8 +147,10 @@ async def test_key_material_moved_to_another_number_does_not_unwrap(admin: Produ
     assert (await admin.call(DecryptRequest(ciphertext_blob=blob), DecryptReply)).plaintext == b"x"
 
 
-async def test_an_edited_alias_names_nothing_until_it_is_mended(admin: Producer, stack: PrivateStack) -> None:
-    mine, foreign = await new_key(admin), await new_key(admin)
+async def test_an_edited_alias_and_the_keys_it_named_are_unusable_until_it_is_mended(
+    admin: Producer, stack: PrivateStack
+) -> None:
+    mine, foreign, unconcerned = [await new_key(admin) for _ in range(3)]
     alias, neighbour = f"alias/edited-{uuid4()}", f"alias/intact-{uuid4()}"
     await admin.do(
         CreateAliasRequest(alias_name=alias, target_key_id=mine),
@@ -153,28 +158,27 @@ async def test_an_edited_alias_names_nothing_until_it_is_mended(admin: Producer,
     )
     point = "UPDATE kmsq.aliases SET key_id = $2 WHERE alias_name = $1"
     await sql(stack, point, alias, foreign)
-    for request in (encrypt(alias), UpdateAliasRequest(alias_name=alias, target_key_id=mine)):
+    named = [encrypt(name) for name in (alias, neighbour, mine, foreign)]
+    for request in (*named, UpdateAliasRequest(alias_name=alias, target_key_id=mine)):
         async with alarm_raised(stack.workers):
             assert await admin.code(request) == "KMSInvalidStateException"
-    assert await admin.code(encrypt(neighbour)) == SUCCESS
-    assert await admin.code(encrypt(mine)) == SUCCESS
-    assert await admin.code(encrypt(foreign)) == SUCCESS
+    assert await admin.code(encrypt(unconcerned)) == SUCCESS
     await sql(stack, point, alias, mine)
-    assert await admin.code(encrypt(alias)) == SUCCESS
+    assert [await admin.code(request) for request in named] == [SUCCESS] * 4
 
 
 async def test_an_edited_alias_is_not_listed_as_if_it_were_true(admin: Producer, stack: PrivateStack) -> None:
-    mine, foreign = await new_key(admin), await new_key(admin)
-    alias = f"alias/edited-{uuid4()}"
-    await admin.do(CreateAliasRequest(alias_name=alias, target_key_id=mine))
-    point = "UPDATE kmsq.aliases SET key_id = $2 WHERE alias_name = $1"
-    await sql(stack, point, alias, foreign)
+    key = await new_key(admin)
+    edited, intact = f"alias/edited-{uuid4()}", f"alias/intact-{uuid4()}"
+    await admin.do(*(CreateAliasRequest(alias_name=name, target_key_id=key) for name in (edited, intact)))
+    age = "UPDATE kmsq.aliases SET creation_date = creation_date + $2::interval WHERE alias_name = $1"
+    await sql(stack, age, edited, timedelta(days=-1))
     try:
         async with alarm_raised(stack.workers):
-            listed = await admin.call(ListAliasesRequest(key_id=foreign), ListAliasesReply)
-        assert listed.aliases == []
+            listed = await admin.call(ListAliasesRequest(key_id=key), ListAliasesReply)
+        assert [entry.alias_name for entry in listed.aliases] == [intact]
     finally:
-        await sql(stack, point, alias, mine)
+        await sql(stack, age, edited, timedelta(days=1))
 
 
 async def test_an_edited_account_policy_decides_nothing_until_an_administrator_puts_it_anew(
