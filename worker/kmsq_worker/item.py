@@ -8,7 +8,7 @@ from typing import assert_never
 from kmsq_schemas.models import Reply
 from kmsq_worker import audit
 from kmsq_worker.decode import Caller, Parsed
-from kmsq_worker.errors import ExpiredException, KmsError, Refused
+from kmsq_worker.errors import ExpiredException, KeyUnavailableException, KmsError, Refused
 from kmsq_worker.execution import Touched
 from kmsq_worker.ports import Delivery
 from kmsq_worker.view import Wanted
@@ -145,6 +145,13 @@ class Turn:
     def affected(self, changed: Collection[str]) -> Sequence[Item]:
         """Return the items that rest on something that changed."""
         return [item for item in self.items if not item.touched.subjects.isdisjoint(changed)]
+
+    def give_up(self, changed: Collection[str]) -> None:
+        """Answer what rests on something that changes without end; the answer itself rests on nothing."""
+        for item in self.affected(changed):
+            message = "What this request rests on is changing all the time; send it again later."
+            item.outcome = KeyUnavailableException(message, reason="changing")
+            item.touched.subjects.clear()
 
     def expire(self, now: datetime) -> None:
         """Replace every result whose deadline has passed: it will not be given out."""

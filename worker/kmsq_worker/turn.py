@@ -33,6 +33,7 @@ from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.view import View
 
+REFUSED_COMMITS_MAX = 5  # of a turn, before those whose keys do not stop changing are sent away
 BREATH_SECONDS = 0.02  # of work without a pause; a turn of 256 plain Encrypts takes about that
 
 
@@ -137,7 +138,7 @@ class TurnLoop:
             return unexpected(caller.operation, error)
 
     async def _commit(self, turn: Turn) -> None:
-        started = time.monotonic()
+        started, refused = time.monotonic(), 0
         while turn.committed_at is None:
             result = await self._committer.commit(
                 epoch=turn.epoch, subjects=turn.subjects, deadline=turn.deadline, records=turn.records()
@@ -149,7 +150,10 @@ class TurnLoop:
                 case "stale":
                     # What is not affected was decided on what still holds at the new epoch; the rest is decided anew.
                     self._keyring.follow(result.epoch, result.changed)
-                    await self._execute(turn.affected(result.changed))
+                    if refused < REFUSED_COMMITS_MAX:
+                        await self._execute(turn.affected(result.changed))
+                    else:  # somebody changes a key faster than a slow operation with it can end: its neighbours go on
+                        turn.give_up(result.changed)
                     turn.epoch = result.epoch
                 case "behind":
                     self._keyring.forget(result.epoch)
@@ -160,6 +164,7 @@ class TurnLoop:
                 case _:
                     raise Unavailable("audit chain is closed")
             if turn.committed_at is None:
+                refused += 1
                 self._telemetry.refused_commit(result.outcome)
         self._telemetry.turn(self._lane, len(turn.items), time.monotonic() - started)
         self._used(turn)
