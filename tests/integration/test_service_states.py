@@ -1,169 +1,154 @@
 """What each operation answers for a key in each state, or for a name that names no key (AWS KMS)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
 from uuid import uuid4
 
 import pytest
 
 from integration import raw
-from integration.raw import OPERATIONS, SUCCESS, Producer
-from kmsq_schemas import models
-from kmsq_schemas.models import CreateKeyReply, CreateKeyRequest, EncryptReply, EncryptRequest, Request
-from kmsq_schemas.models.enums import DataKeySpec
+from integration.api import ACCOUNT_ARN, KMSQ, Api, ApiError, Ways
+from integration.api_subjects import (
+    DISABLED,
+    ENABLED,
+    PENDING_DELETION,
+    PENDING_IMPORT,
+    STATES,
+    Subject,
+    bring_into,
+    new_subject,
+)
+from integration.raw import SUCCESS, Producer
+from kmsq_schemas.models import EncryptRequest
 from kmsq_schemas.operations import SPECS, Operation
 from services.stack import PrivateStack
 
-ARN = "arn:kmsq:kms:local:000000000000:"
-DISABLED, INVALID_STATE, NOT_FOUND = "DisabledException", "KMSInvalidStateException", "NotFoundException"
+IS_DISABLED, INVALID_STATE, NOT_FOUND = "DisabledException", "KMSInvalidStateException", "NotFoundException"
+UNSUPPORTED = "UnsupportedOperationException"
 
-
-async def new_key(producer: Producer) -> str:
-    return (await producer.call(CreateKeyRequest(), CreateKeyReply)).key_metadata.key_id
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A key with a blob and an alias of its own, and another key that is enabled."""
-
-    key: str
-    blob: bytes
-    alias: str
-    other: str
-    other_blob: bytes
-    other_alias: str
-
-    def requests(self) -> Mapping[Operation, Request]:
-        """Build a request about the key for each operation that is about one."""
-        key = self.key
-        found = [
-            EncryptRequest(key_id=key, plaintext=b"x"),
-            models.DecryptRequest(ciphertext_blob=self.blob),
-            models.ReEncryptRequest(ciphertext_blob=self.blob, destination_key_id=self.other),
-            models.GenerateDataKeyRequest(key_id=key, key_spec=DataKeySpec.AES_256),
-            models.GenerateDataKeyWithoutPlaintextRequest(key_id=key, key_spec=DataKeySpec.AES_256),
-            models.DescribeKeyRequest(key_id=key),
-            models.GetKeyPolicyRequest(key_id=key),
-            models.ListAliasesRequest(key_id=key),
-            models.ListKeyRotationsRequest(key_id=key),
-            models.UpdateKeyDescriptionRequest(key_id=key, description="x"),
-            models.CreateAliasRequest(alias_name=f"alias/{uuid4()}", target_key_id=key),
-            models.UpdateAliasRequest(alias_name=self.other_alias, target_key_id=key),
-            models.PutKeyPolicyRequest(key_id=key, policy=OPEN_POLICY),
-            models.RotateKeyOnDemandRequest(key_id=key),
-            models.DeleteAliasRequest(alias_name=self.alias),
-            models.DisableKeyRequest(key_id=key),
-            models.EnableKeyRequest(key_id=key),
-            models.CancelKeyDeletionRequest(key_id=key),
-            models.ScheduleKeyDeletionRequest(key_id=key),
-        ]
-        return {OPERATIONS[type(request)]: request for request in found}
-
-
-OPEN_POLICY = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}}'
+USING = {
+    Operation.ENCRYPT,
+    Operation.DECRYPT,
+    Operation.RE_ENCRYPT,
+    Operation.GENERATE_DATA_KEY,
+    Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
+    Operation.GENERATE_DATA_KEY_PAIR,
+    Operation.GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
+    Operation.SIGN,
+    Operation.VERIFY,
+    Operation.GENERATE_MAC,
+    Operation.VERIFY_MAC,
+    Operation.GET_PUBLIC_KEY,
+    Operation.DERIVE_SHARED_SECRET,
+    Operation.ENCAPSULATE,
+    Operation.DECAPSULATE,
+    Operation.CREATE_GRANT,
+}
+LABELLING = {
+    Operation.CREATE_ALIAS,
+    Operation.UPDATE_ALIAS,
+    Operation.TAG_RESOURCE,
+    Operation.UNTAG_RESOURCE,
+    Operation.UPDATE_KEY_DESCRIPTION,
+}
+LOOKING = {
+    Operation.DESCRIBE_KEY,
+    Operation.GET_KEY_POLICY,
+    Operation.GET_KEY_LAST_USAGE,
+    Operation.LIST_ALIASES,
+    Operation.LIST_GRANTS,
+    Operation.LIST_KEY_POLICIES,
+    Operation.LIST_KEY_ROTATIONS,
+    Operation.LIST_RESOURCE_TAGS,
+}
 WITHOUT_A_KEY = {
     Operation.CREATE_KEY,
     Operation.LIST_KEYS,
+    Operation.LIST_RETIRABLE_GRANTS,
     Operation.GENERATE_RANDOM,
     Operation.GET_ACCOUNT_POLICY,
     Operation.PUT_ACCOUNT_POLICY,
 }
 
-# What differs from success; AWS_KMS semantics, "Key states".
-IN_STATE: Mapping[str, Mapping[Operation, str]] = {
-    "Enabled": {Operation.CANCEL_KEY_DELETION: INVALID_STATE},
-    "Disabled": {
-        Operation.ENCRYPT: DISABLED,
-        Operation.DECRYPT: DISABLED,
-        Operation.RE_ENCRYPT: DISABLED,
-        Operation.GENERATE_DATA_KEY: DISABLED,
-        Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: DISABLED,
-        Operation.ROTATE_KEY_ON_DEMAND: DISABLED,
-        Operation.CANCEL_KEY_DELETION: INVALID_STATE,
-    },
-    "PendingDeletion": {
-        Operation.ENCRYPT: INVALID_STATE,
-        Operation.DECRYPT: INVALID_STATE,
-        Operation.RE_ENCRYPT: INVALID_STATE,
-        Operation.GENERATE_DATA_KEY: INVALID_STATE,
-        Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: INVALID_STATE,
-        Operation.ROTATE_KEY_ON_DEMAND: INVALID_STATE,
-        Operation.UPDATE_KEY_DESCRIPTION: INVALID_STATE,
-        Operation.CREATE_ALIAS: INVALID_STATE,
-        Operation.UPDATE_ALIAS: INVALID_STATE,
-        Operation.ENABLE_KEY: INVALID_STATE,
-        Operation.DISABLE_KEY: INVALID_STATE,
-        Operation.SCHEDULE_KEY_DELETION: INVALID_STATE,
-    },
+# AWS KMS semantics, "Key states": what is answered if a key is Enabled, Disabled, PendingDeletion, PendingImport.
+ROWS: tuple[tuple[set[Operation], tuple[str, str, str, str]], ...] = (
+    (USING, (SUCCESS, IS_DISABLED, INVALID_STATE, INVALID_STATE)),
+    (LABELLING, (SUCCESS, SUCCESS, INVALID_STATE, SUCCESS)),
+    (LOOKING, (SUCCESS, SUCCESS, SUCCESS, SUCCESS)),
+    (
+        {Operation.DELETE_ALIAS, Operation.PUT_KEY_POLICY, Operation.RETIRE_GRANT, Operation.REVOKE_GRANT},
+        (SUCCESS, SUCCESS, SUCCESS, SUCCESS),
+    ),
+    ({Operation.ENABLE_KEY, Operation.DISABLE_KEY}, (SUCCESS, SUCCESS, INVALID_STATE, INVALID_STATE)),
+    ({Operation.SCHEDULE_KEY_DELETION}, (SUCCESS, SUCCESS, INVALID_STATE, SUCCESS)),
+    ({Operation.CANCEL_KEY_DELETION}, (INVALID_STATE, INVALID_STATE, SUCCESS, INVALID_STATE)),
+    (
+        {Operation.ENABLE_KEY_ROTATION, Operation.DISABLE_KEY_ROTATION},
+        (SUCCESS, IS_DISABLED, INVALID_STATE, UNSUPPORTED),
+    ),
+    ({Operation.GET_KEY_ROTATION_STATUS}, (SUCCESS, SUCCESS, SUCCESS, UNSUPPORTED)),
+    ({Operation.ROTATE_KEY_ON_DEMAND}, (SUCCESS, IS_DISABLED, INVALID_STATE, INVALID_STATE)),
+    (
+        {Operation.GET_PARAMETERS_FOR_IMPORT, Operation.IMPORT_KEY_MATERIAL},
+        (SUCCESS, SUCCESS, INVALID_STATE, SUCCESS),
+    ),
+    ({Operation.DELETE_IMPORTED_KEY_MATERIAL}, (SUCCESS, SUCCESS, SUCCESS, SUCCESS)),
+)
+EXPECTED = {
+    (state, operation): answer
+    for operations, answers in ROWS
+    for operation in operations
+    for state, answer in zip(STATES, answers, strict=True)
 }
-CELLS = [
-    (state, operation, expected.get(operation, SUCCESS))
-    for state, expected in IN_STATE.items()
-    for operation in Operation
-    if operation not in WITHOUT_A_KEY
-]
+IN_WORDS = {DISABLED: "disabled", PENDING_DELETION: "pending deletion", PENDING_IMPORT: "pending import"}
 
 
 @pytest.fixture
-async def subject(admin: Producer) -> Subject:
-    key, other = await new_key(admin), await new_key(admin)
-    aliases = [f"alias/{uuid4()}" for _ in range(2)]
-    await admin.do(
-        models.CreateAliasRequest(alias_name=aliases[0], target_key_id=key),
-        models.CreateAliasRequest(alias_name=aliases[1], target_key_id=other),
-    )
-    blobs = [
-        (await admin.call(EncryptRequest(key_id=one, plaintext=b"x"), EncryptReply)).ciphertext_blob
-        for one in (key, other)
-    ]
-    return Subject(key, blobs[0], aliases[0], other, blobs[1], aliases[1])
+def api(ways: Ways) -> Api:
+    return ways.api(KMSQ, "admin")
 
 
-async def bring_into(admin: Producer, key: str, state: str) -> None:
-    if state == "Disabled":
-        await admin.do(models.DisableKeyRequest(key_id=key))
-    elif state == "PendingDeletion":
-        await admin.do(models.ScheduleKeyDeletionRequest(key_id=key))
+async def answer(api: Api, operation: str, request: dict[str, object]) -> tuple[str, str]:
+    """Return the error's code and message, or `Success`."""
+    try:
+        await api(operation, **request)
+    except ApiError as error:
+        return error.code, error.message
+    return SUCCESS, ""
 
 
-@pytest.mark.parametrize(("state", "operation", "expected"), CELLS)
-async def test_an_operation_on_a_key_in_a_state(
-    admin: Producer, subject: Subject, state: str, operation: Operation, expected: str
-) -> None:
-    await bring_into(admin, subject.key, state)
-    answer = await admin.ask(admin.message(subject.requests()[operation]))
-    assert answer.code == expected
-    if expected == DISABLED:
-        assert answer.error.message == f"{ARN}key/{subject.key} is disabled."
-    if expected == INVALID_STATE and state == "PendingDeletion":
-        assert answer.error.message == f"{ARN}key/{subject.key} is pending deletion."
+def test_the_table_of_states_knows_every_operation_once() -> None:
+    known = Counter(operation for operations, _ in ROWS for operation in operations)
+    assert known == dict.fromkeys(SPECS.keys() - WITHOUT_A_KEY, 1)
+    nobody = Subject(key="x", other="x", parcel={})
+    assert nobody.requests().keys() == known.keys()
 
 
-@pytest.mark.parametrize("state", ["Disabled", "PendingDeletion"])
-async def test_nothing_is_re_encrypted_to_a_key_that_is_not_enabled(
-    admin: Producer, subject: Subject, state: str
-) -> None:
-    await bring_into(admin, subject.key, state)
-    request = models.ReEncryptRequest(ciphertext_blob=subject.other_blob, destination_key_id=subject.key)
-    assert await admin.code(request) == IN_STATE[state][Operation.ENCRYPT]
+@pytest.mark.parametrize(("state", "operation"), sorted(EXPECTED))
+async def test_an_operation_on_a_key_in_a_state(api: Api, state: str, operation: Operation) -> None:
+    subject = await new_subject(api, operation, state)
+    code, message = await answer(api, operation, dict(subject.requests()[operation]))
+    assert code == EXPECTED[state, operation]
+    if code in {IS_DISABLED, INVALID_STATE} and state != ENABLED and operation != Operation.CANCEL_KEY_DELETION:
+        assert message == f"{ACCOUNT_ARN}key/{subject.key} is {IN_WORDS[state]}."
 
 
-def test_the_table_of_states_knows_every_operation(subject_of_nothing: Subject) -> None:
-    assert subject_of_nothing.requests().keys() | WITHOUT_A_KEY == SPECS.keys()
+@pytest.mark.parametrize("state", [DISABLED, PENDING_DELETION, PENDING_IMPORT])
+async def test_nothing_is_re_encrypted_to_a_key_that_is_not_enabled(api: Api, state: str) -> None:
+    subject = await new_subject(api, Operation.RE_ENCRYPT, state)
+    blob = (await api("Encrypt", KeyId=subject.other, Plaintext=b"x"))["CiphertextBlob"]
+    code = await api.code("ReEncrypt", CiphertextBlob=blob, DestinationKeyId=subject.key)
+    assert code == EXPECTED[state, Operation.ENCRYPT]
 
 
-@pytest.fixture
-def subject_of_nothing() -> Subject:
-    nobody = str(uuid4())
-    return Subject(nobody, b"x", "alias/none", nobody, b"x", "alias/none")
+async def test_a_grant_outlives_the_states_of_its_key(api: Api) -> None:
+    subject = await new_subject(api, Operation.LIST_GRANTS)
+    for state in (DISABLED, PENDING_DELETION):
+        await bring_into(api, subject.key, state)
+        (entry,) = (await api("ListGrants", KeyId=subject.key))["Grants"]
+        assert entry["GrantId"] == subject.grant
 
 
-ALIAS_ALLOWED = {
-    Operation.ENCRYPT,
-    Operation.GENERATE_DATA_KEY,
-    Operation.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
-    Operation.DESCRIBE_KEY,
-}
+ALIAS_ALLOWED = (USING - {Operation.CREATE_GRANT}) | {Operation.DESCRIBE_KEY}
 BY_KEY_ID = sorted(
     operation
     for operation, spec in SPECS.items()
@@ -173,26 +158,26 @@ BY_KEY_ID = sorted(
 
 @pytest.mark.parametrize("operation", BY_KEY_ID)
 async def test_a_key_is_named_by_id_or_arn_and_by_alias_only_where_it_is_used_or_described(
-    admin: Producer, subject: Subject, operation: Operation
+    api: Api, operation: Operation
 ) -> None:
-    named = "target_key_id" if operation in {Operation.CREATE_ALIAS, Operation.UPDATE_ALIAS} else "key_id"
+    named = "TargetKeyId" if operation in {Operation.CREATE_ALIAS, Operation.UPDATE_ALIAS} else "KeyId"
+    subject = await new_subject(api, operation)
     request = subject.requests()[operation]
 
     async def code(name: str) -> str:
-        return await admin.code(request.model_copy(update={named: name}))
+        return (await answer(api, operation, {**request, named: name}))[0]
 
-    by_alias = [await code(name) for name in (subject.alias, f"{ARN}{subject.alias}")]
+    by_alias = [await code(name) for name in (subject.alias, f"{ACCOUNT_ARN}{subject.alias}")]
     assert by_alias == [SUCCESS if operation in ALIAS_ALLOWED else NOT_FOUND] * 2
     assert await code(str(uuid4())) == NOT_FOUND
-    assert await code(f"{ARN}key/{uuid4()}") == NOT_FOUND
+    assert await code(f"{ACCOUNT_ARN}key/{uuid4()}") == NOT_FOUND
     assert await code(subject.key.upper()) == NOT_FOUND
     assert await code("nonsense") == NOT_FOUND
     assert await code("alias/none") == NOT_FOUND
     assert await code("arn:aws:kms:local:000000000000:key/x") == "InvalidArnException"
     assert await code(f"arn:kmsq:kms:elsewhere:000000000000:key/{subject.key}") == NOT_FOUND
     assert await code(f"arn:kmsq:kms:local:111111111111:key/{subject.key}") == NOT_FOUND
-    expected = IN_STATE["Enabled"].get(operation, SUCCESS)
-    assert await code(f"{ARN}key/{subject.key}") == expected
+    assert await code(f"{ACCOUNT_ARN}key/{subject.key}") == EXPECTED[ENABLED, operation]
 
 
 async def test_a_key_that_does_not_exist_looks_the_same_to_whoever_asks(
