@@ -251,7 +251,7 @@ def test_the_examples_in_the_documentation_are_policies() -> None:
     examples = [
         json.loads(text) for text in re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     ]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         parse(json.dumps(example if "Version" in example else {"Version": "2012-10-17", "Statement": example}))
 
