@@ -1,7 +1,7 @@
 """TagResource, UntagResource, ListResourceTags. A key's tags are a column of its row: a JSON object."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import replace
 
 from kmsq_schemas import limits
@@ -28,6 +28,7 @@ _RESERVED_PREFIX = "aws:"
 
 async def tag_resource(execution: ChangeExecution, request: TagResourceRequest, _: None) -> TagResourceReply:
     """Add tags to a key, or change their values; a key has at most 50."""
+    _refuse_too_many(request.tags)
     key = await execution.locate(request.key_id)
     execution.authorize("kms:TagResource", key, values=tag_values(request.tags))
     refuse_pending_deletion(key)
@@ -37,6 +38,7 @@ async def tag_resource(execution: ChangeExecution, request: TagResourceRequest, 
 
 async def untag_resource(execution: ChangeExecution, request: UntagResourceRequest, _: None) -> UntagResourceReply:
     """Remove tags from a key; a tag that it does not have is no error."""
+    _refuse_too_many(request.tag_keys)
     key = await execution.locate(request.key_id)
     execution.authorize("kms:UntagResource", key, values={ConditionKey.TAG_KEYS: tuple(request.tag_keys)})
     refuse_pending_deletion(key)
@@ -96,6 +98,18 @@ def tag_values(tags: Iterable[Tag]) -> Values:
     """Return what policies may ask about the tags of a request."""
     named = {tag.tag_key: tag.tag_value for tag in tags}
     return {ConditionKey.REQUEST_TAG: named, ConditionKey.TAG_KEYS: tuple(named)}
+
+
+def _refuse_too_many(tags: Sized) -> None:
+    """
+    Raise `LimitExceededException` for more tags than a key can have.
+
+    Before any policy is asked: tens of thousands fit into a request, and a policy that looks at each of them takes a
+    second, under the account's lock.
+    """
+    if len(tags) > limits.TAGS_PER_KEY:
+        message = f"A request names at most {limits.TAGS_PER_KEY} tags."
+        raise LimitExceededException(message)
 
 
 def _refuse_reserved(names: Iterable[str]) -> None:
