@@ -1,7 +1,7 @@
 """
 The API in the words of its reference, called in two ways: over `kmsq.Client` and over boto3.
 
-A test that is written against `Api` holds for both. Requests and replies are dicts of wire names, with bytes and aware
+A test that is written against `Api` holds for both (and for a raw producer, in either encoding). Requests and replies are dicts of wire names, with bytes and aware
 datetimes in UTC; members that were not sent are absent.
 """
 
@@ -19,12 +19,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from pydantic import BaseModel, ValidationError
 
+from integration.raw import SUCCESS, Producer
 from kmsq import Client
 from kmsq.errors import ServiceError
 from kmsq.integrations.boto3 import close_connections, kms_client
 from kmsq.integrations.line import Line
 from kmsq_schemas.constraints import explain
+from kmsq_schemas.content import ContentType
 from kmsq_schemas.errors import ErrorCode
+from kmsq_schemas.models import Request
 from kmsq_schemas.models.base import wire_name
 from kmsq_schemas.operations import SPECS, Operation
 
@@ -77,12 +80,12 @@ class Api(ABC):
         return (await self.error(operation, **request)).code
 
 
-class KmsqApi(Api):
-    """Over `kmsq.Client`, which lives in a thread of its own, so that tests with loops of their own can share it."""
+class ModelApi(Api):
+    """Over the models of the contract."""
 
-    def __init__(self, principal: str, line: Line) -> None:
-        super().__init__(principal)
-        self._line = line
+    @abstractmethod
+    async def send(self, operation: Operation, request: Request) -> BaseModel:
+        """Send a request, and return the reply. Raises `ApiError`."""
 
     async def __call__(self, operation: str, /, **request: object) -> Reply:
         name = Operation(operation)
@@ -91,18 +94,43 @@ class KmsqApi(Api):
             message = model.model_validate(request)
         except ValidationError as error:
             raise ApiError(ErrorCode.VALIDATION, explain(error, model)) from None
-        call = self._line.submit(name, message, timeout_seconds=TIMEOUT_SECONDS)
-        try:
-            reply = await asyncio.wrap_future(call)
-        except ServiceError as error:
-            raise ApiError(error.code, error.message) from error
-        return _members(reply)
+        return _members(await self.send(name, message))
 
     async def pages(self, operation: str, /, **request: object) -> Sequence[Reply]:
         pages = [await self(operation, **request)]
         while pages[-1]["Truncated"]:
             pages.append(await self(operation, **request, Marker=pages[-1]["NextMarker"]))
         return pages
+
+
+class KmsqApi(ModelApi):
+    """Over `kmsq.Client`, which lives in a thread of its own, so that tests with loops of their own can share it."""
+
+    def __init__(self, principal: str, line: Line) -> None:
+        super().__init__(principal)
+        self._line = line
+
+    async def send(self, operation: Operation, request: Request) -> BaseModel:
+        call = self._line.submit(operation, request, timeout_seconds=TIMEOUT_SECONDS)
+        try:
+            return await asyncio.wrap_future(call)
+        except ServiceError as error:
+            raise ApiError(error.code, error.message) from error
+
+
+class RawApi(ModelApi):
+    """Over a raw producer, in one encoding; what arrives is kept there."""
+
+    def __init__(self, producer: Producer, encoding: ContentType) -> None:
+        super().__init__(producer.principal)
+        self._producer = producer
+        self._encoding = encoding
+
+    async def send(self, operation: Operation, request: Request) -> BaseModel:
+        answer = await self._producer.ask(self._producer.message(request, content_type=self._encoding))
+        if answer.code != SUCCESS:
+            raise ApiError(answer.code, answer.error.message)
+        return answer.reply(SPECS[operation].reply)
 
 
 class Boto3Api(Api):

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from integration.api import Api, describe, new_key
 from integration.api_import import OAEP as DIRECT
 from integration.api_import import WITH_AES, import_code, imported_key, parameters
+from integration.api_openssl import OpenSSL, needs_openssl
 
 AnyKey = Any  # of the library; each test knows which it has
 
@@ -93,6 +94,28 @@ async def test_imported_signing_keys_sign_and_verify_with_the_key_outside(api: A
     mine.public_key().verify(signature, b"message", *SIGNERS[spec, algorithm])
     signature = mine.sign(b"message", *SIGNERS[spec, algorithm])
     assert (await api("Verify", **common, Signature=signature))["SignatureValid"] is True
+
+
+@needs_openssl
+@pytest.mark.parametrize(("spec", "algorithm"), [pair for pair in SIGNERS if not pair[0].startswith("ML")])
+async def test_imported_keys_verify_what_openssl_signs(api: Api, openssl: OpenSSL, spec: str, algorithm: str) -> None:
+    mine = pkcs8(outside(spec))
+    key = await imported_key(api, mine, spec, "SIGN_VERIFY")
+    signature = await openssl.sign(mine, algorithm, b"message")
+    common = {"KeyId": key["KeyId"], "SigningAlgorithm": algorithm, "Signature": signature}
+    assert (await api("Verify", **common, Message=b"message"))["SignatureValid"] is True
+    assert await api.code("Verify", **common, Message=b"massage") == "KMSInvalidSignatureException"
+
+
+@needs_openssl
+@pytest.mark.parametrize(("algorithm", "digest"), [("RSAES_OAEP_SHA_1", "sha1"), ("RSAES_OAEP_SHA_256", "sha256")])
+async def test_openssl_decrypts_what_imported_keys_encrypt(
+    api: Api, openssl: OpenSSL, algorithm: str, digest: str
+) -> None:
+    mine = pkcs8(outside("RSA_2048"))
+    key = await imported_key(api, mine, "RSA_2048", "ENCRYPT_DECRYPT")
+    sealed = await api("Encrypt", KeyId=key["KeyId"], Plaintext=b"from inside", EncryptionAlgorithm=algorithm)
+    assert await openssl.decrypt(mine, sealed["CiphertextBlob"], digest) == b"from inside"
 
 
 @pytest.mark.parametrize(("algorithm", "hashed"), [("RSAES_OAEP_SHA_1", SHA1()), ("RSAES_OAEP_SHA_256", SHA256())])  # noqa: S303  the API's own

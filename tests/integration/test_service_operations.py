@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from integration.api import RawApi
+from integration.api_claims import CLAIMS
 from integration.raw import Producer
 from kmsq_schemas import models
 from kmsq_schemas.codec import ContentType
@@ -72,6 +74,8 @@ async def test_each_of_the_operations_does_what_it_says(admin: Producer, encodin
     await data_is_encrypted_decrypted_and_re_encrypted(call)
     await data_keys_and_random_bytes_are_generated(call)
     await a_key_is_rotated_and_old_blobs_stay_readable(call)
+    for claim in CLAIMS:
+        await claim(RawApi(admin, encoding))
     assert {answer.kind for answer in admin.arrived} == set(Operation)
 
 
