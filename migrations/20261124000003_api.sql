@@ -107,22 +107,20 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 1802335090::bigint';
 REVOKE EXECUTE ON FUNCTION kmsq.scheduler_lock FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION kmsq.scheduler_lock, kmsq.ensure_audit_partitions TO kmsq_change;
 
--- Forgets what changed long ago, a batch at a time. The newest epoch stays: it is the account's. A worker that follows
--- from before what is left is `behind`.
+-- Forgets what changed long ago, up to `p_limit` epochs: whole ones, oldest first, and none beyond one that is to be kept.
+-- So the log has no holes, also after the clock was wrong. The newest epoch stays: it is the account's. A worker that
+-- follows from before what is left is `behind`.
 CREATE FUNCTION kmsq.forget_changes(p_older_than interval, p_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     forgotten integer;
-    last_kept bigint;
+    first_epoch bigint;
+    first_kept bigint;
 BEGIN
-    SELECT max(log.epoch) INTO last_kept FROM kmsq.change_log AS log;
-    -- Whole epochs, oldest first: the log stays without holes.
-    WITH old AS (
-        SELECT DISTINCT log.epoch FROM kmsq.change_log AS log
-        WHERE log.epoch < last_kept AND log.changed_at < clock_timestamp() - p_older_than
-        ORDER BY log.epoch LIMIT p_limit
-    )
-    DELETE FROM kmsq.change_log AS log USING old WHERE log.epoch = old.epoch;
+    SELECT min(log.epoch), max(log.epoch) INTO first_epoch, first_kept FROM kmsq.change_log AS log;
+    SELECT least(first_kept, first_epoch + p_limit, min(log.epoch)) INTO first_kept FROM kmsq.change_log AS log
+    WHERE log.epoch < first_epoch + p_limit AND log.changed_at >= clock_timestamp() - p_older_than;
+    DELETE FROM kmsq.change_log AS log WHERE log.epoch < first_kept;
     GET DIAGNOSTICS forgotten = ROW_COUNT;
     RETURN forgotten;
 END
@@ -176,6 +174,7 @@ REVOKE EXECUTE ON FUNCTION kmsq.ensure_audit_partitions FROM kmsq_change;
 DROP FUNCTION kmsq.delete_key, kmsq.forget_changes, kmsq.scheduler_lock, kmsq.note_last_use;
 ALTER TABLE kmsq.account DROP COLUMN usage_tracked_since;
 DROP TABLE kmsq.key_last_use, kmsq.grants, kmsq.imported_material;
+DROP INDEX kmsq.keys_by_deletion;
 DELETE FROM kmsq.key_material WHERE wrapped IS NULL;
 ALTER TABLE kmsq.key_material ALTER COLUMN wrapped SET NOT NULL;
 ALTER TABLE kmsq.keys

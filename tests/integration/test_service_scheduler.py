@@ -294,3 +294,22 @@ async def test_a_worker_that_follows_from_before_what_is_left_of_the_change_log_
         assert [row["subject"] for row in await sql(lone, "SELECT subject FROM kmsq.change_log")] == [f"key:{other}"]
         assert await boss.code(EncryptRequest(key_id=key, plaintext=b"x")) == "DisabledException"
         assert await boss.code(EncryptRequest(key_id=other, plaintext=b"x")) == SUCCESS
+
+
+async def test_a_clock_that_was_wrong_hides_no_change_from_a_worker_that_is_behind(
+    lone: PrivateStack, boss: Producer
+) -> None:
+    async with running(lone):
+        key, other = await new_key(boss), await new_key(boss)
+        await encrypted(boss, key)  # from now on the key is at hand
+        await boss.do(
+            models.UpdateKeyDescriptionRequest(key_id=other, description="x"),
+            models.DisableKeyRequest(key_id=key),
+            models.UpdateKeyDescriptionRequest(key_id=other, description="y"),
+        )
+        epochs = [row["epoch"] for row in await sql(lone, "SELECT epoch FROM kmsq.change_log ORDER BY epoch")][-3:]
+        ahead = "UPDATE kmsq.change_log SET changed_at = now() + interval '10 days' WHERE epoch = $1"
+        await sql(lone, ahead, epochs[0])
+        await sql(lone, "SELECT kmsq.forget_changes(interval '0', 1000000)")
+        assert [row["epoch"] for row in await sql(lone, "SELECT epoch FROM kmsq.change_log ORDER BY epoch")] == epochs
+        assert await boss.code(EncryptRequest(key_id=key, plaintext=b"x")) == "DisabledException"
