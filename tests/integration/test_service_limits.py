@@ -123,17 +123,16 @@ async def test_what_is_not_offered_is_refused_and_not_ignored(admin: Producer) -
     unsupported, usage = "UnsupportedOperationException", "InvalidKeyUsageException"
     rsa = EncryptionAlgorithm.RSAES_OAEP_SHA_256
     requests: list[tuple[Request, str]] = [
-        (CreateKeyRequest(key_spec=KeySpec.RSA_2048, key_usage=KeyUsage.ENCRYPT_DECRYPT), unsupported),
-        (CreateKeyRequest(origin=Origin.EXTERNAL), unsupported),
+        (CreateKeyRequest(key_spec=KeySpec.SM2, key_usage=KeyUsage.ENCRYPT_DECRYPT), unsupported),
+        (CreateKeyRequest(origin=Origin.EXTERNAL_KEY_STORE), unsupported),
         (CreateKeyRequest(multi_region=True), unsupported),
         (CreateKeyRequest(custom_key_store_id="x"), unsupported),
-        (CreateKeyRequest(tags=[models.Tag(tag_key="a", tag_value="b")]), unsupported),
-        (CreateKeyRequest(key_usage=KeyUsage.SIGN_VERIFY), usage),
+        (CreateKeyRequest(key_usage=KeyUsage.SIGN_VERIFY), "ValidationException"),
         (DecryptRequest(ciphertext_blob=blob, recipient=recipient), unsupported),
         (models.GenerateDataKeyRequest(key_id=key, number_of_bytes=1, recipient=recipient), unsupported),
         (models.GenerateRandomRequest(number_of_bytes=1, custom_key_store_id="x"), unsupported),
         (EncryptRequest(key_id=key, plaintext=b"x", encryption_algorithm=rsa), usage),
-        (DecryptRequest(ciphertext_blob=blob, encryption_algorithm=rsa), usage),
+        (DecryptRequest(key_id=key, ciphertext_blob=blob, encryption_algorithm=rsa), usage),
     ]
     assert [await admin.code(request) for request, _ in requests] == [code for _, code in requests]
 
