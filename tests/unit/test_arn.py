@@ -7,6 +7,7 @@ from kmsq_worker.errors import InvalidArnException, NotFoundException
 
 ACCOUNT = Account("eu-central-1", "111122223333")
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+MULTI_REGION = "mrk-1234abcd12ab34cd56ef1234567890ab"
 HERE = "arn:kmsq:kms:eu-central-1:111122223333"
 
 
@@ -36,6 +37,7 @@ def test_an_account_that_no_arn_could_hold_is_refused(region: str, account_id: s
     [
         (KEY_ID, KeyReferenceKind.KEY_ID, KEY_ID),
         (f"{HERE}:key/{KEY_ID}", KeyReferenceKind.KEY_ID, KEY_ID),
+        (MULTI_REGION, KeyReferenceKind.KEY_ID, MULTI_REGION),
         ("alias/a", KeyReferenceKind.ALIAS, "alias/a"),
         ("alias/Team/app:blue_1-2", KeyReferenceKind.ALIAS, "alias/Team/app:blue_1-2"),
         ("alias/aws/s3", KeyReferenceKind.ALIAS, "alias/aws/s3"),
@@ -57,6 +59,8 @@ def test_the_four_ways_to_name_a_key(text: str, kind: KeyReferenceKind, value: s
         KEY_ID + "\n",
         f" {KEY_ID}",
         f"key/{KEY_ID}",
+        "mrk-fake-key-id",
+        MULTI_REGION.upper(),
         "alias/",
         "alias/a b",
         "alias/ä",

@@ -21,7 +21,8 @@ REGION = r"[a-z0-9-]{1,32}"
 
 _KEY_PREFIX = "key/"
 _ARN_PARTS = 6
-_is_key_id = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+# The second form is that of multi-Region keys: kmsq has none, so that such an id is well formed and names nothing.
+_is_key_id = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}").fullmatch
 _is_alias_name = re.compile(r"alias/[a-zA-Z0-9:/_-]{1,250}").fullmatch  # 256 characters, prefix included
 
 
@@ -34,7 +35,7 @@ class KeyReferenceKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class KeyReference:
-    """`value` is a key id (lower-case UUID) or an alias name, `alias/` included."""
+    """`value` is a key id (in lower case) or an alias name, `alias/` included."""
 
     kind: KeyReferenceKind
     value: str
@@ -70,6 +71,11 @@ class Account:
     def alias_arn(self, name: str) -> str:
         """Name an alias; `name` includes `alias/`."""
         return self._kms + name
+
+    def arn_of(self, reference: KeyReference) -> str:
+        """Name a key or an alias, whichever a request wrote."""
+        is_key_id = reference.kind is KeyReferenceKind.KEY_ID
+        return self.key_arn(reference.value) if is_key_id else self.alias_arn(reference.value)
 
     def user_arn(self, principal: str) -> str:
         """Name a broker user."""

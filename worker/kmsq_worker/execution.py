@@ -153,12 +153,12 @@ class TurnExecution(Execution):
 
     def locate(self, text: str) -> Key:
         """Return the key that a request names. Raises `NotFoundException` and others of `View.locate`."""
-        return self.locate_reference(parse_key_reference(text, self.account), text)
+        return self.locate_reference(parse_key_reference(text, self.account))
 
-    def locate_reference(self, reference: KeyReference, text: str) -> Key:
-        """Return the key of a parsed name; `text` is what an error calls it."""
+    def locate_reference(self, reference: KeyReference) -> Key:
+        """Return the key of a parsed name."""
         self.note_reference(reference)
-        key = self._view.locate(reference, text)
+        key = self._view.locate(reference, self.account.arn_of(reference))
         if reference.kind is KeyReferenceKind.ALIAS:  # of this key, not of the other one that ReEncrypt names
             self._request_aliases[key.key_id] = reference.value
         self.note_key(key)
@@ -170,7 +170,7 @@ class TurnExecution(Execution):
         if reference.kind is KeyReferenceKind.ALIAS:
             message = f"Invalid keyId {text}"
             raise NotFoundException(message)
-        return self.locate_reference(reference, text)
+        return self.locate_reference(reference)
 
     async def believed(self, rows: Sequence[R], subject: Callable[[R], str]) -> Sequence[R]:
         """Return those of `rows`, read for a list, that are as this service wrote them; `subject` names one."""

@@ -78,9 +78,9 @@ class View:
     materials: dict[tuple[str, int], Material] = field(default_factory=dict)
     tampered: set[str] = field(default_factory=set)
 
-    def locate(self, reference: KeyReference, text: str) -> Key:
+    def locate(self, reference: KeyReference, arn: str) -> Key:
         """
-        Return the key that `reference` names; `text` is what the producer wrote.
+        Return the key that `reference` names; `arn` is what an error calls it.
 
         Raises `NotFoundException`, or `KMSInvalidStateException` for a row that failed its integrity check.
         """
@@ -94,7 +94,7 @@ class View:
             if found is not None:
                 return found
             self._believe(key_subject(key_id))
-        message = f"{'Alias' if is_alias else 'Key'} '{text}' does not exist"
+        message = f"Alias {arn} is not found." if is_alias else f"Key '{arn}' does not exist"
         raise NotFoundException(message)
 
     def policy(self) -> AccountPolicy:

@@ -101,7 +101,7 @@ class _Symmetric:
             message = "The key ID in the request does not identify a CMK that can perform this operation."
             raise IncorrectKeyException(message)
         try:
-            key = execution.locate_reference(KeyReference(KeyReferenceKind.KEY_ID, header.key_id), header.key_id)
+            key = execution.locate_reference(KeyReference(KeyReferenceKind.KEY_ID, header.key_id))
         except NotFoundException as error:
             # As invalid as any other blob. (A forged blob that names a key which exists is denied, as in AWS.)
             raise InvalidCiphertextException(reason="unknown-key") from error
