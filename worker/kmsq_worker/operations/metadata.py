@@ -20,9 +20,8 @@ def metadata(account: Account, row: KeyRow, material_id: str | None) -> KeyMetad
         description=row.description,
         key_usage=usage,
         key_state=KeyState(row.key_state),
-        # The service model shows the date only while the window runs.
+        # The window in days is shown of multi-Region keys alone, while they wait for the deletion of their replicas.
         deletion_date=row.deletion_date,
-        pending_deletion_window_in_days=row.pending_window_days,
         valid_to=row.valid_to,
         expiration_model=ExpirationModel(row.expiration_model) if row.expiration_model else None,
         origin=Origin(row.origin),
