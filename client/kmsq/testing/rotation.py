@@ -33,7 +33,7 @@ def get_key_rotation_status(
         next_date = key.rotation_enabled_at + timedelta(days=key.rotation_period_days)
     return models.GetKeyRotationStatusReply(
         key_rotation_enabled=next_date is not None,
-        key_id=key.arn,
+        key_id=key.key_id,
         rotation_period_in_days=key.rotation_period_days,
         next_rotation_date=next_date,
     )
@@ -44,7 +44,7 @@ def rotate_key_on_demand(world: World, request: models.RotateKeyOnDemandRequest)
     key = world.locate_by_id(request.key_id)
     key.require_enabled()
     key.materials.append(FakeMaterial(world.now(), models.RotationType.ON_DEMAND))
-    return models.RotateKeyOnDemandReply(key_id=key.arn)
+    return models.RotateKeyOnDemandReply(key_id=key.key_id)
 
 
 def list_key_rotations(world: World, request: models.ListKeyRotationsRequest) -> models.ListKeyRotationsReply:

@@ -48,8 +48,7 @@ async def enable_key_rotation(
     days = request.rotation_period_in_days or limits.ROTATION_PERIOD_DEFAULT_DAYS
     key = await execution.locate(request.key_id)
     execution.authorize("kms:EnableKeyRotation", key, values={ConditionKey.ROTATION_PERIOD_IN_DAYS: days})
-    _require_schedule(key)
-    require_enabled(key)
+    _require_schedule_can_change(key)
     await execution.save_key(
         replace(key.row, rotation_period_days=days, next_rotation_date=execution.moment + timedelta(days=days))
     )
@@ -62,8 +61,7 @@ async def disable_key_rotation(
     """End a key's automatic rotation."""
     key = await execution.locate(request.key_id)
     execution.authorize("kms:DisableKeyRotation", key)
-    _require_schedule(key)
-    require_enabled(key)
+    _require_schedule_can_change(key)
     await execution.save_key(replace(key.row, rotation_period_days=None, next_rotation_date=None))
     return DisableKeyRotationReply()
 
@@ -78,7 +76,7 @@ def get_key_rotation_status(
     is_pending = key.row.key_state == KeyState.PENDING_DELETION
     enabled = key.row.rotation_period_days is not None and not is_pending
     return GetKeyRotationStatusReply(
-        key_id=key.arn,
+        key_id=key.key_id,
         key_rotation_enabled=enabled,
         rotation_period_in_days=key.row.rotation_period_days if enabled else None,
         next_rotation_date=key.row.next_rotation_date if enabled else None,
@@ -91,17 +89,20 @@ async def rotate_key_on_demand(
     """Give a key new material for what is encrypted from now on; what was encrypted stays readable."""
     key = await execution.locate(request.key_id)
     execution.authorize("kms:RotateKeyOnDemand", key)
-    _require_symmetric(key)
     require_enabled(key)
+    _require_symmetric(key)
     rotations = await execution.transaction.count_rotations(key.key_id, RotationType.ON_DEMAND)
     if rotations >= execution.rules.on_demand_rotations:
-        message = f"{key.arn} was rotated on demand {rotations} times, the most a key can be."
+        message = (
+            "The on-demand rotations limit has been reached for the given keyId."
+            f" No more on-demand rotations can be performed for this key: {key.arn}"
+        )
         raise LimitExceededException(message)
     if key.row.origin == Origin.EXTERNAL:
         await _promote(execution, key)
     else:
         await _renew(execution, key, RotationType.ON_DEMAND)
-    return RotateKeyOnDemandReply(key_id=key.arn)
+    return RotateKeyOnDemandReply(key_id=key.key_id)
 
 
 async def rotate_when_due(execution: ChangeExecution, key: Key, now: datetime) -> bool:
@@ -120,6 +121,7 @@ async def list_key_rotations(execution: TurnExecution, request: ListKeyRotations
     """List a key's rotations, oldest first; with ALL_KEY_MATERIAL the material that no rotation made, too."""
     key = execution.locate_by_id(request.key_id)
     execution.authorize("kms:ListKeyRotations", key)
+    _require_symmetric(key)
     everything = request.include_key_material is IncludeKeyMaterial.ALL_KEY_MATERIAL
     scope = f"ListKeyRotations {key.key_id} {everything}"
     limit = request.limit or limits.ROTATIONS_PAGE_DEFAULT
@@ -192,6 +194,13 @@ def _require_symmetric(key: Key) -> None:
     if key.row.key_spec != KeySpec.SYMMETRIC_DEFAULT:
         message = f"{key.arn} has key spec {key.row.key_spec}: only symmetric encryption keys rotate."
         raise UnsupportedOperationException(message)
+
+
+def _require_schedule_can_change(key: Key) -> None:
+    """Refuse what `_require_schedule` does, and a key that is not enabled, whose state is told first."""
+    if key.row.key_state != KeyState.PENDING_IMPORT:  # such a key never rotates by itself, with its material neither
+        require_enabled(key)
+    _require_schedule(key)
 
 
 def _require_schedule(key: Key) -> None:
