@@ -21,9 +21,10 @@ from kmsq_schemas.models import (
     UpdateKeyDescriptionReply,
     UpdateKeyDescriptionRequest,
 )
-from kmsq_schemas.models.enums import KeyState, Origin
+from kmsq_schemas.models.enums import KeyState, Origin, ResourceOwner
 from kmsq_worker.change_execution import ChangeExecution
 from kmsq_worker.custody import Key
+from kmsq_worker.errors import KMSInvalidStateException
 from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.materials import is_complete
 from kmsq_worker.operations.metadata import metadata
@@ -42,12 +43,14 @@ def describe_key(execution: TurnExecution, request: DescribeKeyRequest) -> Descr
 
 
 async def list_keys(execution: TurnExecution, request: ListKeysRequest) -> ListKeysReply:
-    """List all keys of the account, in the order of their ids."""
+    """List all keys of the account, in the order of their ids. Other accounts, whose keys could be shared, are none."""
     execution.authorize_account("kms:ListKeys")
+    owners = request.resource_owners or [ResourceOwner.SELF]
+    scope = f"ListKeys {' '.join(sorted(set(owners)))}"
     limit = request.limit or limits.KEYS_PAGE_DEFAULT
-    after = position_of(execution.custody, "ListKeys", request.marker)
-    key_ids = await execution.reader.list_keys(after, limit + 1)
-    found = page(execution.custody, "ListKeys", key_ids, limit, str)
+    after = position_of(execution.custody, scope, request.marker)
+    key_ids = await execution.reader.list_keys(after, limit + 1) if ResourceOwner.SELF in owners else ()
+    found = page(execution.custody, scope, key_ids, limit, str)
     entries = [KeyListEntry(key_id=key_id, key_arn=execution.account.key_arn(key_id)) for key_id in found.entries]
     return ListKeysReply(keys=entries, next_marker=found.next_marker, truncated=found.truncated)
 
@@ -108,7 +111,8 @@ async def cancel_key_deletion(
     """End the waiting period; the key comes back disabled, or pending import if it lacks material."""
     key = await _administer(execution, request.key_id, "kms:CancelKeyDeletion")
     if key.row.key_state != KeyState.PENDING_DELETION:
-        refuse_state(key)
+        message = f"{key.arn} is not pending deletion."
+        raise KMSInvalidStateException(message)
     state = KeyState.DISABLED
     if key.row.origin == Origin.EXTERNAL and not is_complete(await execution.imported(key), key.row.current_material):
         state = KeyState.PENDING_IMPORT
