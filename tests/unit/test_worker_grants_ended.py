@@ -215,12 +215,19 @@ async def test_a_token_leads_back_to_its_grant_under_whichever_domain_key(databa
     assert make_token(custody, named) != token
 
 
+async def test_each_token_of_a_grant_is_another_and_all_name_it(database: Database, key_id: str) -> None:
+    made = [await created(database, key_id, "Encrypt", name="once") for _ in range(3)]
+    assert (len({one.grant_id for one in made}), len({one.grant_token for one in made})) == (1, 3)
+    assert await code(database, RetireGrantRequest(grant_token=made[1].grant_token)) == "RetireGrantReply"
+    assert await code(database, RetireGrantRequest(grant_token=made[2].grant_token)) == "NotFound"
+
+
 def spoilt(token: str) -> dict[str, str]:
     """Return tokens that nobody made, each like one that was."""
     raw = urlsafe_b64decode(token)
     bits = {f"byte {place}": raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (0, 15, 16, 47)}
-    bits |= {f"byte {place}": raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (48, 79, 80, -1)}
-    cut = {f"{length} bytes": raw[:length] for length in (0, 1, 16, 47, 48, 79, 80, len(raw) - 1)}
+    bits |= {f"byte {place}": raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (48, 59, 60, 91, 92, -1)}
+    cut = {f"{length} bytes": raw[:length] for length in (0, 1, 16, 47, 48, 60, 91, 92, len(raw) - 1)}
     encoded = {what: urlsafe_b64encode(one).decode() for what, one in {**bits, **cut, "more": raw + b"0"}.items()}
     return {
         **encoded,
