@@ -70,9 +70,11 @@ async def test_an_import_is_audited_with_what_it_wrote(database: Database) -> No
     }
 
 
-@pytest.mark.parametrize("import_type", [None, NEW, EXISTING])
-async def test_the_first_import_may_be_of_either_type(database: Database, import_type: ImportType | None) -> None:
+@pytest.mark.parametrize("import_type", [None, NEW])
+async def test_the_first_material_is_new(database: Database, import_type: ImportType | None) -> None:
     key_id = add_external_key(database).key_id
+    assert await import_into(database, key_id, A, import_type=EXISTING) == INCORRECT
+    assert await import_into(database, key_id, A, key_material_id=envelope.material_id(Secret(A), key_id)) == INCORRECT
     assert await import_into(database, key_id, A, import_type=import_type) == IMPORTED
 
 

@@ -29,6 +29,7 @@ from kmsq_schemas.models.enums import (
     KeySpec,
     KeyState,
     Origin,
+    WrappingKeySpec,
 )
 from kmsq_worker import envelope
 from kmsq_worker.change_execution import ChangeExecution
@@ -67,7 +68,7 @@ async def get_parameters_for_import(
     require_origin(key, Origin.EXTERNAL)
     refuse_pending_deletion(key)
     spec = KeySpec(key.row.key_spec)
-    _require_fitting(spec, request.wrapping_algorithm)
+    _require_fitting(spec, request.wrapping_algorithm, request.wrapping_key_spec)
     pair = await asyncio.to_thread(import_wrapping.generate_wrapping_key, request.wrapping_key_spec)
     expires_at = execution.now + limits.IMPORT_TOKEN_SECONDS * 1000
     token = ImportToken(key.key_id, spec, request.wrapping_algorithm, expires_at, pair.private_key)
@@ -134,11 +135,12 @@ async def expire_when_due(execution: ChangeExecution, key: Key, now: datetime) -
     return bool(due)
 
 
-def _require_fitting(spec: KeySpec, algorithm: AlgorithmSpec) -> None:
-    """Refuse a way of wrapping that is not served, and one that cannot hold the key's material: no RSA private key."""
+def _require_fitting(spec: KeySpec, algorithm: AlgorithmSpec, wrapping_key: WrappingKeySpec) -> None:
+    """Refuse a way of wrapping that is not served, and one that cannot hold the key's material."""
     import_wrapping.require_wrapping(algorithm)
-    if spec in _RSA and algorithm in _DIRECT:
-        message = f"{algorithm} cannot wrap a private key of {spec}: use {AlgorithmSpec.RSA_AES_KEY_WRAP_SHA_256}."
+    is_too_long = spec in _RSA or (spec is KeySpec.ECC_NIST_P521 and wrapping_key is WrappingKeySpec.RSA_2048)
+    if is_too_long and algorithm in _DIRECT:
+        message = f"{algorithm} with {wrapping_key} cannot wrap a private key of {spec}: use {AlgorithmSpec.RSA_AES_KEY_WRAP_SHA_256}."
         raise ValidationException(message)
 
 
@@ -185,7 +187,8 @@ def _place(
         if is_new and (known in waiting or known.material_number <= current):
             raise IncorrectKeyMaterialException("The key has this key material already.")
         return known.material_number
-    if current == 0:
+    is_said_to_be_known = request.key_material_id is not None or request.import_type is ImportType.EXISTING_KEY_MATERIAL
+    if current == 0 and not is_said_to_be_known:
         return FIRST_MATERIAL
     if not is_new or key.row.key_spec != KeySpec.SYMMETRIC_DEFAULT:
         raise IncorrectKeyMaterialException("The key material is not one that was imported before.")
