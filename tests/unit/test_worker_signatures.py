@@ -148,7 +148,7 @@ async def test_every_signature_is_checked_under_the_algorithm_that_it_was_asked_
         ("ECDSA_SHA_256", "EXTERNAL_MU", bytes(64), "Validation"),
         ("ECDSA_SHA_384", "RAW", b"x", "InvalidKeyUsage"),
         ("RSASSA_PSS_SHA_256", None, b"x", "InvalidKeyUsage"),
-        ("ED25519_SHA_512", "DIGEST", bytes(64), "Validation"),
+        ("ED25519_SHA_512", "DIGEST", bytes(64), "InvalidKeyUsage"),
         ("ED25519_PH_SHA_512", "DIGEST", bytes(64), "UnsupportedOperation"),
         ("SM2DSA", None, b"x", "UnsupportedOperation"),
     ],

@@ -141,9 +141,11 @@ def _signing_key(execution: TurnExecution, request: SignRequest | VerifyRequest,
     execution.authorize(f"kms:{operation}", key, values=values)
     require_enabled(key)
     require_usage(key, KeyUsage.SIGN_VERIFY, operation)
-    # Before the algorithm is held against the key: one that nothing here supports is "not supported" with every key.
-    signatures.require_message(request.signing_algorithm, _message_type(request), request.message)
+    signatures.require_supported(
+        request.signing_algorithm
+    )  # what nothing here supports is "not supported" with all keys
     require_algorithm(key, request.signing_algorithm)
+    signatures.require_message(request.signing_algorithm, _message_type(request), request.message)
     return key
 
 

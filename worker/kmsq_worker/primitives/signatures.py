@@ -26,6 +26,11 @@ from kmsq_worker.primitives.key_pairs import MLDSAPrivateKey, MLDSAPublicKey, Pr
 MU_BYTES: Final = 64  # FIPS 204 §6.2: the message representative μ
 
 
+def require_supported(algorithm: SigningAlgorithm) -> None:
+    """Raise `UnsupportedOperationException` for algorithms that the library lacks."""
+    _scheme(algorithm)
+
+
 def require_message(algorithm: SigningAlgorithm, message_type: MessageType, message: bytes) -> None:
     """
     Check that `message` is something that `algorithm` signs as `message_type`; needs no key.
