@@ -39,12 +39,18 @@ _OTHER = "Member has the wrong type"
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Describe what is wrong with a body, in AWS's words: `1 validation error detected: Value at 'plaintext' …`."""
+    """
+    Describe what is wrong with a body, in AWS's words: `1 validation error detected: Value at 'plaintext' …`.
+
+    A rule that stands beside the service model is described by its own text alone.
+    """
     # The context is read for the limits named in _TEXTS only: numbers, patterns and enumerations of the models.
     found = error.errors(include_input=False, include_context=True, include_url=False)
     parts = [
         _explain(item["type"], item["loc"], item["msg"], item.get("ctx", {}), model) for item in found[:LISTED_ERRORS]
     ]
+    if len(found) == 1 and found[0]["type"] == RULE:  # AWS counts what its service model finds, and not these
+        return parts[0]
     noun = "error" if len(found) == 1 else "errors"
     return f"{len(found)} validation {noun} detected: {'; '.join(parts)}"
 

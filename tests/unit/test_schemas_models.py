@@ -194,9 +194,9 @@ def test_a_new_key_has_one_spec_and_the_usage_that_it_needs() -> None:
     old = b'{"CustomerMasterKeySpec":"RSA_2048","KeyUsage":"SIGN_VERIFY"}'
     assert decode(CreateKeyRequest, old, ContentType.JSON).spec is KeySpec.RSA_2048
     assert CreateKeyRequest(key_spec=KeySpec.SM2, key_usage=KeyUsage.SIGN_VERIFY).spec is KeySpec.SM2
-    with pytest.raises(ValidationError, match="KeyUsage is required"):
+    with pytest.raises(ValidationError, match="You must specify a KeyUsage value"):
         CreateKeyRequest(key_spec=KeySpec.HMAC_256)
-    with pytest.raises(MalformedBody, match="cannot both be given"):
+    with pytest.raises(MalformedBody, match="You cannot specify KeySpec and CustomerMasterKeySpec"):
         decode(
             CreateKeyRequest,
             b'{"CustomerMasterKeySpec":"SYMMETRIC_DEFAULT","KeySpec":"SYMMETRIC_DEFAULT"}',

@@ -9,7 +9,13 @@ import pytest
 
 from kmsq_schemas.codec import ContentType, MalformedBody, decode
 from kmsq_schemas.constraints import UNKNOWN_NAME_MAX_CHARS
-from kmsq_schemas.models import CreateKeyRequest, EncryptRequest, GenerateDataKeyRequest, ListKeysRequest
+from kmsq_schemas.models import (
+    CreateKeyRequest,
+    DeleteAliasRequest,
+    EncryptRequest,
+    GenerateDataKeyRequest,
+    ListKeysRequest,
+)
 from kmsq_schemas.models.base import Request
 
 JSON = ContentType.JSON
@@ -53,7 +59,6 @@ def refusal(model: type[Any], body: bytes, content_type: ContentType) -> str:
             '{"KeyId":"k","KeySpec":"AES_512"}',
             "Value at 'keySpec' failed to satisfy constraint: Member must satisfy enum value set: [AES_256, AES_128]",
         ),
-        (GenerateDataKeyRequest, '{"KeyId":"k"}', "Please specify either number of bytes or key spec"),
         (
             EncryptRequest,
             '{"KeyId":"k","Plaintext":"AAEC","EncryptionContext":{"a":1}}',
@@ -63,6 +68,24 @@ def refusal(model: type[Any], body: bytes, content_type: ContentType) -> str:
 )
 def test_messages_read_as_those_of_aws(model: type[Request], body: str, message: str) -> None:
     assert refusal(model, body.encode(), JSON).startswith(f"1 validation error detected: {message}")
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        (GenerateDataKeyRequest, '{"KeyId":"k"}', "Please specify either number of bytes or key spec."),
+        (
+            CreateKeyRequest,
+            '{"KeySpec":"HMAC_256"}',
+            "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
+        ),
+        (DeleteAliasRequest, '{"AliasName":"a"}', 'Alias must start with the prefix "alias/"'),
+    ],
+)
+def test_a_rule_beside_the_service_model_is_no_validation_error_that_is_counted(
+    model: type[Request], body: str, message: str
+) -> None:
+    assert refusal(model, body.encode(), JSON) == message
 
 
 def test_the_name_of_an_unknown_member_is_cut_and_escaped() -> None:

@@ -43,7 +43,7 @@ class _DataKeyRequest(Request):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.number_of_bytes is None) == (self.key_spec is None):
-            raise PydanticCustomError(RULE, "Please specify either number of bytes or key spec")
+            raise PydanticCustomError(RULE, "Please specify either number of bytes or key spec.")
         return self
 
 

@@ -68,10 +68,10 @@ class ImportKeyMaterialRequest(Request):
     @model_validator(mode="after")
     def _an_end_if_it_expires(self) -> Self:
         if self.expires and self.valid_to is None:
-            raise PydanticCustomError(RULE, "ValidTo must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")
+            raise PydanticCustomError(RULE, "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")
         if not self.expires and self.valid_to is not None:
             raise PydanticCustomError(
-                RULE, "ValidTo must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE"
+                RULE, "A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE"
             )
         return self
 

@@ -75,9 +75,16 @@ class CreateKeyRequest(Request):
     @model_validator(mode="after")
     def _one_spec_with_its_usage(self) -> Self:
         if self.key_spec is not None and self.customer_master_key_spec is not None:
-            raise PydanticCustomError(RULE, "KeySpec and CustomerMasterKeySpec cannot both be given")
+            raise PydanticCustomError(
+                RULE,
+                "You cannot specify KeySpec and CustomerMasterKeySpec in the same request."
+                " CustomerMasterKeySpec is deprecated.",
+            )
         if self.spec is not KeySpec.SYMMETRIC_DEFAULT and self.key_usage is None:
-            raise PydanticCustomError(RULE, "KeyUsage is required unless the key spec is SYMMETRIC_DEFAULT")
+            raise PydanticCustomError(
+                RULE,
+                "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
+            )
         return self
 
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from kmsq_schemas import limits
-from kmsq_schemas.constraints import CONSTRAINT
+from kmsq_schemas.constraints import CONSTRAINT, RULE
 from kmsq_schemas.content import ContentType
 
 _BASE64_PATTERN = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
@@ -120,7 +120,7 @@ def _within_context_limit(context: dict[str, str]) -> dict[str, str]:
 
 def _in_alias_namespace(name: str) -> str:
     if not name.startswith("alias/"):
-        raise PydanticCustomError(CONSTRAINT, 'Alias must start with the prefix "alias/"')
+        raise PydanticCustomError(RULE, 'Alias must start with the prefix "alias/"')
     return name
 
 

@@ -64,7 +64,6 @@ async def create_alias(execution: ChangeExecution, request: CreateAliasRequest, 
 
 async def update_alias(execution: ChangeExecution, request: UpdateAliasRequest, _: None) -> UpdateAliasReply:
     """Point an alias at another key of the same type and usage."""
-    _require_alias_name(request.alias_name)
     alias = await _existing(execution, request.alias_name)
     current = await _target(execution, alias)
     target = await execution.locate(request.target_key_id)
@@ -83,7 +82,6 @@ async def update_alias(execution: ChangeExecution, request: UpdateAliasRequest, 
 
 async def delete_alias(execution: ChangeExecution, request: DeleteAliasRequest, _: None) -> DeleteAliasReply:
     """Delete an alias; its key stays as it is."""
-    _require_alias_name(request.alias_name)
     alias = await _existing(execution, request.alias_name)
     key = await _target(execution, alias)
     execution.authorize("kms:DeleteAlias", key)

@@ -95,5 +95,4 @@ async def put_account_policy(
 
 def _require_default(policy_name: str | None) -> None:
     if policy_name not in (None, POLICY_NAME):
-        message = f"No such policy exists: a key's only policy is '{POLICY_NAME}'."
-        raise NotFoundException(message)
+        raise NotFoundException("No such policy exists")

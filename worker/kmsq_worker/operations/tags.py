@@ -88,7 +88,7 @@ def checked_tags(tags: Iterable[Tag]) -> Mapping[str, str]:
     listed = [(tag.tag_key, tag.tag_value) for tag in tags]
     named = dict(listed)
     if len(named) != len(listed):
-        message = "A tag key is given more than once."
+        message = "Duplicate tag keys"
         raise TagException(message)
     _refuse_reserved(named)
     return named
@@ -114,7 +114,7 @@ def _refuse_too_many(tags: Sized) -> None:
 
 def _refuse_reserved(names: Iterable[str]) -> None:
     if any(name.lower().startswith(_RESERVED_PREFIX) for name in names):
-        message = f"Tag keys that begin with {_RESERVED_PREFIX} are reserved."
+        message = f"Tags beginning with {_RESERVED_PREFIX} are reserved"
         raise TagException(message)
 
 
