@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from fakes.material import fresh_material
 from fakes.stored import Tables
 from kmsq_schemas.models.enums import ExpirationModel, ImportState, KeySpec, KeyState, KeyUsage, Origin, RotationType
-from kmsq_worker import aliased, envelope
+from kmsq_worker import aliased, envelope, granted
 from kmsq_worker.arn import Account
 from kmsq_worker.custody import (
     ACCOUNT_POLICY_SUBJECT,
@@ -19,7 +19,6 @@ from kmsq_worker.custody import (
     authenticate,
     key_subject,
 )
-from kmsq_worker.granted import Granted
 from kmsq_worker.policy.defaults import default_key_policy, initial_account_policy
 from kmsq_worker.rootkey.memory import MemoryRootKey
 from kmsq_worker.secret import Secret
@@ -155,8 +154,8 @@ class Database:
             }
         )
         self.tables.grants[row.grant_id] = row = self.signed(row)
-        granted = Granted([grant for grant in self.tables.grants.values() if grant.key_id == key_id])
-        self.change_key(key_id, grants_digest=granted.digest())
+        grants = [grant for grant in self.tables.grants.values() if grant.key_id == key_id]
+        self.change_key(key_id, grants_digest=granted.digest(grants))
         return row
 
     def add_alias(self, name: str, key_id: str) -> AliasRow:

@@ -17,7 +17,7 @@ from kmsq_schemas.models import (
     Reply,
     Request,
 )
-from kmsq_worker.granted import Granted
+from kmsq_worker import granted
 from kmsq_worker.operations import CHANGE_OPERATIONS
 
 ALICE, BOB, CAROL, ROOT = (*map(ACCOUNT.user_arn, ("alice", "bob", "carol")), ACCOUNT.root_arn)
@@ -77,7 +77,7 @@ def take_away(database: Database, grant_id: str) -> None:
     """Take a grant away as the service would, at a new epoch."""
     row = database.tables.grants.pop(grant_id)
     left = [grant for grant in database.tables.grants.values() if grant.key_id == row.key_id]
-    database.change_key(row.key_id, grants_digest=Granted(left).digest())
+    database.change_key(row.key_id, grants_digest=granted.digest(left))
 
 
 def edit(database: Database, grant_id: str, /, **columns: Any) -> None:

@@ -19,7 +19,7 @@ from kmsq_schemas.models import (
     ListRetirableGrantsRequest,
 )
 from kmsq_schemas.models.enums import KeySpec, KeyState, KeyUsage
-from kmsq_worker.granted import Granted
+from kmsq_worker import granted
 from kmsq_worker.keyspecs import usages
 from kmsq_worker.operations.grantable import grantable
 
@@ -48,7 +48,7 @@ async def test_a_grant_is_as_it_was_asked_for(database: Database, key_id: str) -
     assert (row.key_id, row.name, row.grantee_principal, row.retiring_principal) == (key_id, "n", BOB, CAROL)
     assert (row.operations, json.loads(row.constraints)) == (["Decrypt", "Encrypt"], {"EncryptionContextSubset": X})
     assert row.creation_date == MOMENT
-    assert (key.grants_digest, key.revision) == (Granted([row]).digest(), 1)
+    assert (key.grants_digest, key.revision) == (granted.digest([row]), 1)
     assert database.tables.change_log == [(1, f"key:{key_id}")]
     (record,) = lane.records
     assert (record["grants"], record["contexts"], record["keys"]) == ([row.grant_id], [X], [key_id])

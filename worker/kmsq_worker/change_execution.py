@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kmsq_schemas import limits
-from kmsq_worker import aliased
+from kmsq_worker import aliased, granted
 from kmsq_worker.arn import KeyReferenceKind, parse_key_reference
 from kmsq_worker.custody import (
     ACCOUNT_POLICY_SUBJECT,
@@ -17,7 +17,6 @@ from kmsq_worker.custody import (
 )
 from kmsq_worker.errors import KMSInternalException, NotFoundException
 from kmsq_worker.execution import Execution
-from kmsq_worker.granted import Granted
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.policy.document import Policy
 from kmsq_worker.store.changes import Situation, Transaction
@@ -199,7 +198,7 @@ class ChangeExecution(Execution):
         await self._save_grants(key, [row for row in key.grants.rows.values() if row.grant_id != grant_id])
 
     async def _save_grants(self, key: Key, rows: Sequence[GrantRow]) -> None:
-        await self.save_key(replace(key.row, grants_digest=Granted(rows).digest()))
+        await self.save_key(replace(key.row, grants_digest=granted.digest(rows)))
 
     async def create_alias(self, row: AliasRow, key: Key) -> None:
         """Give a key an alias, at this change's epoch."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from kmsq_schemas.models.enums import KeyState
-from kmsq_worker import aliased
+from kmsq_worker import aliased, granted
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
 from kmsq_worker.granted import NO_GRANTS, Granted
@@ -168,14 +168,12 @@ class Custody:
         )
 
     def _open_grants(self, row: KeyRow, grants: Sequence[GrantRow]) -> Granted:
-        if not grants and not row.grants_digest:
-            return NO_GRANTS
-        granted, subject = Granted(grants), key_subject(row.key_id)
-        if granted.digest() != row.grants_digest:
+        subject = key_subject(row.key_id)
+        if granted.digest(grants) != row.grants_digest:
             raise Tampered(subject, "grants were added or removed")
         for grant in grants:
             self.verify(grant, subject)
-        return granted
+        return Granted(grants) if grants else NO_GRANTS
 
     def open_account_policy(self, row: AccountPolicyRow) -> Policy:
         """Return the verified account policy. Raises `Tampered`."""

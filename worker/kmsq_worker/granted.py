@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from kmsq_worker.policy.grants import Grant
@@ -13,7 +13,7 @@ SUBSET: Final = "EncryptionContextSubset"
 
 
 class Granted:
-    """The grants of a key, at hand by who got them."""
+    """The grants of a key, which were verified, at hand by who got them."""
 
     __slots__ = ("_by_grantee", "rows")
 
@@ -31,14 +31,18 @@ class Granted:
         """Return what `principal`, an ARN, was granted."""
         return self._by_grantee.get(principal, ())
 
-    def digest(self) -> bytes:
-        """Return what the key's row must hold: nothing for no grants, else SHA-256 of their MACs in the order of ids."""
-        if not self.rows:
-            return b""
-        return hashlib.sha256(b"".join(row.mac for row in self.rows.values())).digest()
-
 
 NO_GRANTS: Final = Granted()
+
+
+def digest(rows: Iterable[GrantRow]) -> bytes:
+    """
+    Return what the row of a key with these grants must hold: nothing for none, else 32 bytes.
+
+    SHA-256 of their MACs in the order of their ids. Nothing else of the rows is looked at: nobody has verified them yet.
+    """
+    macs = [row.mac for row in sorted(rows, key=lambda row: row.grant_id)]
+    return hashlib.sha256(b"".join(macs)).digest() if macs else b""
 
 
 def as_grant(row: GrantRow) -> Grant:

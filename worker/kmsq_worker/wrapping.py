@@ -120,7 +120,11 @@ class DomainKey:
 
     def verify_row_mac(self, mac: bytes, table: str, columns: Mapping[str, object]) -> None:
         """Raise `RowMacMismatch` unless `mac` is what `row_mac` gives; compared in constant time."""
-        if not hmac.compare_digest(mac, self.row_mac(table, columns)):
+        try:
+            expected = self.row_mac(table, columns)
+        except (TypeError, ValueError) as error:  # no row of ours: a list with NULL, the date infinity
+            raise rowmac.RowMacMismatch from error
+        if not hmac.compare_digest(mac, expected):
             raise rowmac.RowMacMismatch
 
     def audit_mac(self, data: bytes) -> bytes:
