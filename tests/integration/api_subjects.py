@@ -1,10 +1,10 @@
 """A key that operations are tried on, in a state, with all that a request of each operation needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from integration.api import Api, Reply, new_key
+from integration.api import Api, new_key
 from integration.api_import import FOR_EVER, OAEP, import_material, wrapped
 from integration.api_requests import (
     AGREEMENT,
@@ -23,6 +23,15 @@ from integration.api_requests import (
 
 STATES = ENABLED, DISABLED, PENDING_DELETION, PENDING_IMPORT = "Enabled", "Disabled", "PendingDeletion", "PendingImport"
 IMPORTING = ("GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial")
+OF_KEYS_WITH_MATERIAL = (
+    *IMPORTING,
+    "Encrypt",
+    "Decrypt",
+    "ReEncrypt",
+    "RetireGrant",
+    "RevokeGrant",
+    "RotateKeyOnDemand",
+)
 OPEN_POLICY = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}}'
 MATERIAL = b"material" * 4
 
@@ -37,15 +46,15 @@ SPECS_OF: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A key with an alias, a grant and what it made; another, enabled key with an alias; an import that is prepared."""
+    """A key with an alias; another, enabled key with an alias; what the key made, its grant, an import, if needed."""
 
     key: str
-    alias: str = "alias/none"
+    alias: str
+    other: str
+    other_alias: str
     grant: str = "0" * 64
     made: bytes = b"x"
-    other: str
-    other_alias: str = "alias/none"
-    parcel: Request
+    parcel: Request = field(default_factory=dict)
 
     def requests(self) -> Mapping[str, Request]:
         """Return a request about the key for each operation that is about one."""
@@ -107,30 +116,25 @@ async def new_subject(api: Api, operation: str, state: str = ENABLED) -> Subject
     """Make a subject for `operation` and bring its key into `state`."""
     spec, usage = SPECS_OF.get(operation, SYMMETRIC)
     is_external = state == PENDING_IMPORT or operation in IMPORTING
+    # Some of the keys that wait for an import had material, which takes its time, and some never had any.
+    has_material = not is_external or operation in OF_KEYS_WITH_MATERIAL
     origin = "EXTERNAL" if is_external else "AWS_KMS"
     key = (await new_key(api, KeySpec=spec, KeyUsage=usage, Origin=origin))["KeyId"]
     other = (await new_key(api))["KeyId"]
-    parcel: Reply = {"ImportToken": b"x", "EncryptedKeyMaterial": b"x", **FOR_EVER}
-    if (spec, usage) == SYMMETRIC and is_external:
-        await import_material(api, key, MATERIAL)
-        parcel |= await wrapped(api, key, MATERIAL)
-    elif is_external:
-        return Subject(key=key, other=other, parcel=parcel)  # it is pending import, and makes nothing
     aliases = [f"alias/{uuid4()}" for _ in range(2)]
     for alias, target in zip(aliases, (key, other), strict=True):
         await api("CreateAlias", AliasName=alias, TargetKeyId=target)
-    grant = await api("CreateGrant", KeyId=key, **{**GRANT, "Operations": ["DescribeKey"]})
-    made = await _make(api, key, usage)
-    await bring_into(api, key, state)
-    return Subject(
-        key=key,
-        alias=aliases[0],
-        grant=grant["GrantId"],
-        made=made,
-        other=other,
-        other_alias=aliases[1],
-        parcel=parcel,
-    )
+    subject = Subject(key=key, alias=aliases[0], other=other, other_alias=aliases[1])
+    if is_external and has_material:
+        await import_material(api, key, MATERIAL)
+    if has_material:
+        grant = await api("CreateGrant", KeyId=key, **{**GRANT, "Operations": ["DescribeKey"]})
+        subject = replace(subject, grant=grant["GrantId"], made=await _make(api, key, usage))
+    if operation == "ImportKeyMaterial":
+        subject = replace(subject, parcel={**await wrapped(api, key, MATERIAL), **FOR_EVER})
+    if has_material:
+        await bring_into(api, key, state)
+    return subject
 
 
 async def bring_into(api: Api, key: str, state: str) -> None:

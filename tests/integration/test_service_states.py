@@ -119,7 +119,7 @@ async def answer(api: Api, operation: str, request: dict[str, object]) -> tuple[
 def test_the_table_of_states_knows_every_operation_once() -> None:
     known = Counter(operation for operations, _ in ROWS for operation in operations)
     assert known == dict.fromkeys(SPECS.keys() - WITHOUT_A_KEY, 1)
-    nobody = Subject(key="x", other="x", parcel={})
+    nobody = Subject(key="x", alias="x", other="x", other_alias="x")
     assert nobody.requests().keys() == known.keys()
 
 
