@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 
 from fakes.database import Database
-from kmsq_worker.errors import Unavailable, ValidationException
+from kmsq_worker.errors import KMSInternalException, ValidationException
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, GrantRow, ImportedRow, KeyRow, MaterialRow
 from kmsq_worker.store.tables import Tables
 
@@ -131,4 +131,4 @@ def _refuse_nul(text: str) -> None:
 def _refuse_second(key: object, rows: Container[object]) -> None:
     """Refuse a second row of the same primary key."""
     if key in rows:
-        raise Unavailable("duplicate key")
+        raise KMSInternalException(reason="UniqueViolationError")

@@ -226,6 +226,24 @@ async def test_a_key_that_was_edited_by_hand_is_neither_deleted_nor_in_the_way_o
     await sql(lone, "DELETE FROM kmsq.keys WHERE key_id = $1", edited)
 
 
+async def test_a_row_that_somebody_put_in_the_way_of_a_rotation_is_in_nobody_else_s_way(
+    lone: PrivateStack, boss: Producer
+) -> None:
+    copied = """
+        INSERT INTO kmsq.key_material (key_id, material_number, material_id, wrapped, created_at)
+        SELECT key_id, 2, material_id, wrapped, created_at FROM kmsq.key_material WHERE key_id = $1
+    """
+    async with running(lone), clockwork(lone) as clock:
+        blocked, sound = await new_key(boss), await new_key(boss)
+        await boss.do(*(models.EnableKeyRotationRequest(key_id=key) for key in (blocked, sound)))
+        await sql(lone, copied, blocked)
+        assert await boss.code(models.RotateKeyOnDemandRequest(key_id=blocked)) == "KMSInternalException"
+        await clock.tick(await database_now(lone) + 366 * DAY)
+        assert await events(lone, "KeyRotated", blocked) == ["KMSInternalException"]
+        assert await events(lone, "KeyRotated", sound) == [SUCCESS]
+    await sql(lone, "DELETE FROM kmsq.key_material WHERE key_id = $1 AND material_number = 2", blocked)
+
+
 async def test_one_scheduler_works_until_its_connection_ends(lone: PrivateStack) -> None:
     async with clockwork(lone) as second:
         async with clockwork(lone) as first:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from kmsq_worker.errors import Unavailable
+from kmsq_worker.errors import KMSInternalException, Unavailable
 from kmsq_worker.store.connection import translated
 from kmsq_worker.store.rows import AccountPolicyRow, AliasRow, GrantRow, ImportedRow, KeyRow, MaterialRow
 
@@ -40,7 +40,7 @@ AnyRow = KeyRow | MaterialRow | ImportedRow | GrantRow | AliasRow
 
 
 class Tables:
-    """The tables that hold keys and what belongs to them. Every method raises `Unavailable`."""
+    """The tables that hold keys and what belongs to them. Every method raises `Unavailable`. Use it within a savepoint."""
 
     def __init__(self, *, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -183,6 +183,10 @@ class Tables:
             return int(await self._connection.fetchval(query, *arguments))
 
     async def _write(self, statement: str, row: AnyRow) -> None:
+        """Raise `KMSInternalException` if a row is in the way: whoever calls looked before, so it was put there by hand."""
         values = [getattr(row, field.name) for field in dataclasses.fields(row)]
         with translated():
-            await self._connection.execute(statement, *values)
+            try:
+                await self._connection.execute(statement, *values)
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise KMSInternalException("An internal error occurred.", reason=type(error).__name__) from error
