@@ -226,7 +226,9 @@ def spoilt(token: str) -> dict[str, str]:
     """Return tokens that nobody made, each like one that was."""
     raw = urlsafe_b64decode(token)
     bits = {f"byte {place}": raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (0, 15, 16, 47)}
-    bits |= {f"byte {place}": raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (48, 59, 60, 91, 92, -1)}
+    bits |= {
+        f"byte {place}": raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (48, 59, 60, 91, 92, -1)
+    }
     cut = {f"{length} bytes": raw[:length] for length in (0, 1, 16, 47, 48, 60, 91, 92, len(raw) - 1)}
     encoded = {what: urlsafe_b64encode(one).decode() for what, one in {**bits, **cut, "more": raw + b"0"}.items()}
     return {
