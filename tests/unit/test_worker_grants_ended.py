@@ -17,7 +17,7 @@ from kmsq_schemas.models import (
     RevokeGrantRequest,
 )
 from kmsq_schemas.models.enums import KeyState
-from kmsq_worker.granted import Granted
+from kmsq_worker import granted
 from kmsq_worker.operations.grant_tokens import NamedGrant, make_token, read_token
 from kmsq_worker.policy.defaults import default_key_policy
 
@@ -45,7 +45,7 @@ async def test_a_grant_is_retired_by_token_or_by_key_and_id(database: Database, 
         assert await code(database, asked, "carol") == "RetireGrantReply"
     (left,) = database.tables.grants.values()
     assert left.grant_id == made[3].grant_id
-    assert database.tables.keys[key_id].grants_digest == Granted([left]).digest()
+    assert database.tables.keys[key_id].grants_digest == granted.digest([left])
     assert database.epoch == 7
 
 
