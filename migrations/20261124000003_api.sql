@@ -12,6 +12,7 @@ ALTER TABLE kmsq.keys
 
 -- What the scheduler looks for.
 CREATE INDEX keys_by_rotation ON kmsq.keys (next_rotation_date) WHERE next_rotation_date IS NOT NULL;
+CREATE INDEX keys_by_expiry ON kmsq.keys (valid_to) WHERE valid_to IS NOT NULL;
 CREATE INDEX keys_by_deletion ON kmsq.keys (deletion_date) WHERE deletion_date IS NOT NULL;
 
 -- Imported material can be destroyed while its row, which recognises it when it comes back, stays.

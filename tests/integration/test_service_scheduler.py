@@ -1,15 +1,13 @@
 """What is due is done: by one worker at a time, once, and by another one if that worker dies."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from integration.clockwork import clockwork, events
 from integration.evidence import (
     account_locked,
-    audit_records,
     database_now,
     metric,
     running,
@@ -36,72 +34,15 @@ from kmsq_schemas.models import (
     ListKeyRotationsRequest,
 )
 from kmsq_schemas.models.enums import GrantOperation, KeyState, RotationType
-from kmsq_worker.arn import Account
 from kmsq_worker.custody import Custody
-from kmsq_worker.keyring import Revisions
-from kmsq_worker.rootkey import load_root_key_file
-from kmsq_worker.scheduler import Scheduler
-from kmsq_worker.store import chains
-from kmsq_worker.store.changes import Changes
-from kmsq_worker.store.connection import connected, pooled
-from kmsq_worker.store.due import Due
-from kmsq_worker.store.reader import Reader
 from kmsq_worker.store.rows import KeyRow
-from kmsq_worker.telemetry import Telemetry
-from services.stack import ACCOUNT, CHANGE, CRYPTO, DATABASE, REGION, PrivateStack
+from services.stack import ACCOUNT, DATABASE, PrivateStack
 
 DAY = timedelta(days=1)
 SILENT_SECONDS = 60
 TABLES = ("keys", "key_material", "imported_material", "grants", "aliases", "key_last_use")
 COUNTS = [f"SELECT count(*) AS number FROM kmsq.{name} WHERE key_id = $1" for name in TABLES]  # noqa: S608  # our names
 EAGER = {"KMSQ_SCHEDULER_SECONDS": "1"}
-
-
-class Clockwork:
-    """A scheduler whose time the test sets."""
-
-    def __init__(self, due: Due, changes: Changes, custody: Custody) -> None:
-        self.due = due
-        self.custody = custody
-        self._changes = changes
-
-    async def tick(self, now: datetime) -> None:
-        async def clock() -> datetime:
-            return now
-
-        async def open_changes() -> Changes:
-            return self._changes
-
-        scheduler = Scheduler(
-            due=self.due,
-            open_changes=open_changes,
-            custody=self.custody,
-            revisions=Revisions(),
-            telemetry=Telemetry(),
-            reached=lambda _step: None,
-            interval_seconds=1,
-            now=clock,
-        )
-        await scheduler.tick(self._changes)
-
-
-@asynccontextmanager
-async def clockwork(stack: PrivateStack) -> AsyncGenerator[Clockwork]:
-    """Hold what a worker would give its scheduler, on the real database and under the real roles."""
-    root_key = load_root_key_file(stack.root_key_file)
-    async with pooled(stack.database_url(CRYPTO)) as pool, connected(stack.database_url(CHANGE)) as connection:
-        account = Account(region=REGION, account_id=ACCOUNT)
-        custody = Custody(account=account, root_key=root_key, load=Reader(pool=pool).domain_keys)
-        await custody.unlock()
-        registry = await chains.registry(connection)
-        chain = await chains.open_chain(
-            connection,
-            domain_key=custody.current,
-            registry_key=custody.domain_key(registry.domain_key_id),
-            lane="scheduler",
-            worker="test",
-        )
-        yield Clockwork(Due(connection=connection), Changes(connection=connection, chain=chain), custody)
 
 
 async def new_key(boss: Producer) -> str:
@@ -114,12 +55,6 @@ async def encrypted(boss: Producer, key: str) -> bytes:
 
 async def state_of(boss: Producer, key: str) -> KeyState:
     return (await boss.call(DescribeKeyRequest(key_id=key), DescribeKeyReply)).key_metadata.key_state
-
-
-async def events(stack: PrivateStack, event: str, key: str) -> Sequence[str]:
-    """Return the outcomes of a job on a key."""
-    records = [record.facts for record in await audit_records(stack)]
-    return [facts["outcome"] for facts in records if facts.get("event") == event and facts["keys"] == [key]]
 
 
 async def rows_of(stack: PrivateStack, key: str) -> int:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from kmsq_schemas import limits
+from kmsq_schemas.models.enums import ImportState
 from kmsq_worker import aliased, granted
 from kmsq_worker.arn import KeyReferenceKind, parse_key_reference
 from kmsq_worker.custody import (
@@ -162,12 +164,19 @@ class ChangeExecution(Execution):
         await self.transaction.delete_key(key.key_id)
 
     async def imported(self, key: Key) -> Sequence[ImportedRow]:
-        """Return what is said of a key's imported material, by number. Raises `KMSInvalidStateException`."""
+        """
+        Return what is said of a key's imported material, by number, if it fits what the key's row says.
+
+        Raises `KMSInvalidStateException`.
+        """
         rows = await self.transaction.imported(key.key_id)
         await self.custody.fetch_missing(rows)
         try:
             for row in rows:
-                self.custody.verify(row, imported_subject(row))
+                subject = imported_subject(row)
+                self.custody.verify(row, subject)
+                self._revisions.check(subject, row.revision, newest=self._revisions.newest)
+            _require_all(key.row, rows)
         except Tampered as error:
             self._alarm(error)
             raise unbelievable(key.arn) from error
@@ -258,3 +267,18 @@ class ChangeExecution(Execution):
     def _wrote(self, subject: str, mac: bytes | None) -> None:
         self.changed.add(subject)
         self.touched.wrote[subject] = None if mac is None else mac.hex()
+
+
+def first_end(imported: Sequence[ImportedRow], current: int) -> datetime | None:
+    """Return when the first of a key's imported materials up to the `current` one expires, which its row says, too."""
+    needed = (row for row in imported if row.material_number <= current and row.import_state == ImportState.IMPORTED)
+    return min((row.valid_to for row in needed if row.valid_to is not None), default=None)
+
+
+def _require_all(row: KeyRow, imported: Sequence[ImportedRow]) -> None:
+    """Raise `Tampered` unless there is a row for each material, none of them older than the key's."""
+    numbers = {one.material_number for one in imported}
+    if not numbers.issuperset(range(1, row.current_material + 1)):
+        raise Tampered(key_subject(row.key_id), "imported material was removed")
+    if first_end(imported, row.current_material) != row.valid_to:
+        raise Tampered(key_subject(row.key_id), "imported material ends at another time")

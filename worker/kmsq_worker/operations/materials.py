@@ -8,7 +8,7 @@ from typing import Final
 
 from kmsq_schemas.models.enums import ExpirationModel, ImportState, KeySpec
 from kmsq_worker import envelope, keyspecs
-from kmsq_worker.change_execution import ChangeExecution
+from kmsq_worker.change_execution import ChangeExecution, first_end
 from kmsq_worker.primitives import key_pairs
 from kmsq_worker.secret import Secret
 from kmsq_worker.store.rows import ImportedRow, KeyRow, MaterialRow
@@ -51,10 +51,9 @@ def is_complete(imported: Sequence[ImportedRow], current: int) -> bool:
 
 def with_expiry(row: KeyRow, imported: Sequence[ImportedRow]) -> KeyRow:
     """Return the row with the end of the first material that it needs; what waits for its rotation may end sooner."""
-    needed = [one for one in imported if one.material_number <= row.current_material]
-    present = [one for one in needed if one.import_state == ImportState.IMPORTED]
-    if not present:
+    needed = (one for one in imported if one.material_number <= row.current_material)
+    if not any(one.import_state == ImportState.IMPORTED for one in needed):
         return replace(row, expiration_model=None, valid_to=None)
-    valid_to = min((one.valid_to for one in present if one.valid_to is not None), default=None)
+    valid_to = first_end(imported, row.current_material)
     model = ExpirationModel.KEY_MATERIAL_EXPIRES if valid_to else ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE
     return replace(row, expiration_model=model, valid_to=valid_to)
