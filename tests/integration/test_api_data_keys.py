@@ -91,7 +91,7 @@ async def test_a_data_key_pair_loads_as_pkcs8_and_subject_public_key_info(api: A
     assert await api.code("Decrypt", CiphertextBlob=blob) == "InvalidCiphertextException"
 
 
-@pytest.mark.parametrize("spec", PAIRS)
+@pytest.mark.parametrize("spec", sorted(PAIRS.keys() - {"RSA_3072", "RSA_4096"}))  # which take their time
 async def test_a_data_key_pair_without_plaintext_is_decrypted_later(api: Api, key: Reply, spec: str) -> None:
     made = await api("GenerateDataKeyPairWithoutPlaintext", KeyId=key["Arn"], KeyPairSpec=spec)
     blob, public = made.pop("PrivateKeyCiphertextBlob"), made.pop("PublicKey")

@@ -93,6 +93,13 @@ async def test_a_key_needs_all_its_material(api: Api, key: Reply, materials: lis
         assert (await api("Decrypt", CiphertextBlob=blob))["Plaintext"] == plaintext
 
 
+async def test_a_description_stays_until_another_is_given(api: Api, key: Reply, materials: list[bytes]) -> None:
+    for more, description in (({}, "the first"), ({"KeyMaterialDescription": "renamed"}, "renamed"), ({}, "renamed")):
+        await import_material(api, key["KeyId"], materials[0], **more)
+        (entry,) = await history(api, key)
+        assert entry["KeyMaterialDescription"] == description
+
+
 async def test_what_only_waits_may_go_and_the_key_stays_enabled(api: Api, key: Reply, materials: list[bytes]) -> None:
     second = await import_material(api, key["KeyId"], materials[1], **FURTHER)
     await api("DeleteImportedKeyMaterial", KeyId=key["KeyId"], KeyMaterialId=second["KeyMaterialId"])

@@ -7,8 +7,10 @@ import pytest
 
 from integration import evidence
 from integration.api import ACCOUNT_ARN, Api, SharedKeys, describe, new_key
+from integration.api_requests import ON_SHARED_KEY
 from integration.api_specs import ALGORITHMS, LISTS
 
+DATA_KEYS = [f"GenerateDataKey{what}{how}" for what in ("", "Pair") for how in ("", "WithoutPlaintext")]
 NEW = {
     "AWSAccountId": "000000000000",
     "Enabled": True,
@@ -101,8 +103,8 @@ async def test_a_keys_deletion_is_scheduled_and_cancelled(api: Api) -> None:
     date = scheduled.pop("DeletionDate")
     assert timedelta(days=6, hours=23) < date - datetime.now(UTC) < timedelta(days=7, hours=1)
     assert scheduled == {"KeyId": made["Arn"], "KeyState": "PendingDeletion", "PendingWindowInDays": 7}
-    shown = await describe(api, key)
-    assert (shown["KeyState"], shown["Enabled"], shown["DeletionDate"]) == ("PendingDeletion", False, date)
+    pending = {"KeyState": "PendingDeletion", "Enabled": False, "DeletionDate": date}
+    assert await describe(api, key) == {**made, **pending}
     error = await api.error("Encrypt", KeyId=key, Plaintext=b"x")
     assert (error.code, error.message) == ("KMSInvalidStateException", f"{made['Arn']} is pending deletion.")
     assert await api("CancelKeyDeletion", KeyId=key) == {"KeyId": made["Arn"]}
@@ -220,4 +222,24 @@ async def test_the_last_use_of_a_key_shows_within_seconds(api: Api) -> None:
     assert isinstance(used_at, datetime)
     assert timedelta() <= datetime.now(UTC) - used_at < timedelta(seconds=60)
     assert shown["Operation"] == "Encrypt"
-    assert await api.code("GetKeyLastUsage", KeyId=str(uuid4())) == "NotFoundException"
+
+
+async def test_every_use_of_a_key_is_told_by_its_name(api: Api, shared_keys: SharedKeys) -> None:
+    """What must be prepared with another operation is left out: a key's use is written once a minute."""
+    used = {}
+    for operation in ("DeriveSharedSecret", "Encapsulate", "Encrypt", "GenerateMac", "Sign", *DATA_KEYS):
+        (spec, usage), request = ON_SHARED_KEY[operation]
+        key = (await new_key(api, KeySpec=spec, KeyUsage=usage))["KeyId"]
+        await api(operation, KeyId=key, **request)
+        used[key] = operation
+    source = (await shared_keys.get(api, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"))["KeyId"]
+    blob = (await api("Encrypt", KeyId=source, Plaintext=b"x"))["CiphertextBlob"]
+    destination = (await new_key(api))["KeyId"]
+    await api("ReEncrypt", CiphertextBlob=blob, DestinationKeyId=destination)
+    used[destination] = "ReEncrypt"
+
+    async def uses() -> bool:
+        found = {key: (await api("GetKeyLastUsage", KeyId=key))["KeyLastUsage"].get("Operation") for key in used}
+        return found == used
+
+    assert await evidence.until(uses, seconds=10)

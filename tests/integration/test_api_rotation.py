@@ -12,7 +12,7 @@ DAY = timedelta(days=1)
 
 async def status(api: Api, key: str) -> Reply:
     shown = await api("GetKeyRotationStatus", KeyId=key)
-    assert shown.pop("KeyId").endswith(key)
+    assert shown.pop("KeyId") == key
     return shown
 
 
@@ -65,7 +65,7 @@ async def test_rotation_on_demand_renews_the_material_and_old_blobs_stay_readabl
     key, materials, blobs = made["KeyId"], [made["CurrentKeyMaterialId"]], []
     for number in range(3):
         blobs.append((await api("Encrypt", KeyId=key, Plaintext=b"%d" % number))["CiphertextBlob"])
-        assert (await api("RotateKeyOnDemand", KeyId=key))["KeyId"].endswith(key)
+        assert await api("RotateKeyOnDemand", KeyId=key) == {"KeyId": key}
         materials.append((await describe(api, key))["CurrentKeyMaterialId"])
     assert len(set(materials)) == 4
     for number, blob in enumerate(blobs):

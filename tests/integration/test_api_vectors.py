@@ -18,7 +18,7 @@ from vectors.nist_files import CURVES, ROOT, Case, blocks, counted, labelled, rs
 
 AnyKey = Any  # of the library
 FromSeed = Callable[[bytes], AnyKey]
-KEYS_OF_EACH = 4  # an import makes an RSA key, which takes its time
+KEYS_OF_EACH = 3  # an import makes an RSA key, which takes its time
 
 OAEP_FILES = {
     "RSAES_OAEP_SHA_1": "asymmetric/RSA/pkcs-1v2-1d2-vec/oaep-vect.txt",
@@ -53,8 +53,8 @@ def unhex(case: Case, *names: str) -> list[bytes]:
 @pytest.mark.parametrize("size", [224, 256, 384, 512])
 async def test_hmac_gives_the_macs_of_rfc_4231(api: Api, size: int) -> None:
     """A key takes as many bytes as its hash has: shorter keys are the same with zeros behind, longer ones hashed."""
-    cases = [case for _, case in blocks(f"HMAC/rfc-4231-sha{size}.txt") if "Key" in case]
-    assert len(cases) == 6
+    cases = [case for _, case in blocks(f"HMAC/rfc-4231-sha{size}.txt") if "Key" in case][1::2]
+    assert sorted(len(case["Key"]) // 2 for case in cases) == [4, 25, 131]
     for case in cases:
         secret, message, mac = unhex(case, "Key", "Msg", "MD")
         material = secret if len(secret) <= size // 8 else hashlib.new(f"sha{size}", secret).digest()

@@ -218,7 +218,7 @@ async def a_key_is_rotated_and_old_blobs_stay_readable(call: Caller) -> None:
         request = EncryptRequest(key_id=key.key_id, plaintext=b"%d" % number)
         blobs.append((await call(request, EncryptReply)).ciphertext_blob)
         rotated = await call(models.RotateKeyOnDemandRequest(key_id=key.key_id), models.RotateKeyOnDemandReply)
-        assert rotated.key_id == key.arn
+        assert rotated.key_id == key.key_id
         materials.append((await call.describe(key.key_id)).current_key_material_id)
     assert len(set(materials)) == 4
     for number, blob in enumerate(blobs):
