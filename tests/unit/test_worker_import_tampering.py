@@ -1,16 +1,19 @@
 """What is said of imported material: believed if it fits the key's own row, so that nothing lasts longer by an edit."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from fakes.database import MOMENT, Database
-from fakes.deliveries import request
+from fakes.deliveries import encrypt, request
 from fakes.imports import importing, key_with
-from fakes.workers import change_lane, code_of
-from kmsq_schemas.models import ErrorReply
+from fakes.workers import Lane, change_lane, code_of, turn_lane
+from kmsq_schemas.models import DeleteImportedKeyMaterialRequest, ErrorReply
 from kmsq_schemas.models.enums import ImportType
 from kmsq_worker.keyring import Revisions
+from kmsq_worker.store.reader import Loaded
 
 A, B = (bytes([letter]) * 32 for letter in b"ab")
 HOUR = timedelta(hours=1)
@@ -26,6 +29,10 @@ async def import_into(database: Database, key_id: str, material: bytes, revision
     sent = importing(database, key_id, material, import_type=None if material is A else ImportType.NEW_KEY_MATERIAL)
     (reply,) = await (await change_lane(database, revisions=revisions)).run(request(sent))
     return reply.message if isinstance(reply, ErrorReply) else code_of(reply)
+
+
+def alarms(lane: Lane) -> float:
+    return lane.telemetry.registry.get_sample_value("kmsq_integrity_failures_total") or 0
 
 
 async def test_a_row_that_was_deleted_does_not_make_a_key_s_material_last(database: Database) -> None:
@@ -56,3 +63,34 @@ async def test_an_older_row_is_noticed_by_whoever_saw_the_newer_one(database: Da
     database.tables.imported |= older
     assert "integrity" in await import_into(database, key_id, A, revisions)
     assert await import_into(database, key_id, A, Revisions()) == "ImportKeyMaterialReply"
+
+
+async def test_material_destroyed_while_a_turn_with_it_is_decided_is_no_reason_for_an_alarm(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_id = await key_with(database, A)
+    lane = await turn_lane(database)
+    load = database.reader.load
+
+    async def interrupted(*wanted: Any) -> Loaded:
+        """Read materials in a statement of their own, as the real reader does, after a change."""
+        loaded = await load(*wanted)
+        monkeypatch.undo()
+        await (await change_lane(database)).run(request(DeleteImportedKeyMaterialRequest(key_id=key_id)))
+        return replace(loaded, materials=[database.tables.materials[key_id, 1]])
+
+    monkeypatch.setattr(database.reader, "load", interrupted)
+    (reply,) = await lane.run(encrypt(key_id))
+    assert isinstance(reply, ErrorReply)
+    assert reply.message.endswith("is pending import.")
+    assert (lane.steps[0], alarms(lane)) == ("committed", 0)
+
+
+async def test_material_that_somebody_destroyed_by_hand_is_a_reason_for_an_alarm(database: Database) -> None:
+    key_id = await key_with(database, A)
+    database.tables.materials[key_id, 1] = replace(database.tables.materials[key_id, 1], wrapped=None)
+    lane = await turn_lane(database)
+    (reply,) = await lane.run(encrypt(key_id))
+    assert isinstance(reply, ErrorReply)
+    assert reply.message.endswith("failed its integrity check.")
+    assert alarms(lane) == 1

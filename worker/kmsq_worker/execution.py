@@ -41,6 +41,8 @@ class Touched:
     contexts: list[Mapping[str, str]] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
     """Those that allowed what no policy allowed, or that the request is about."""
+    doubts: list[Tampered] = field(default_factory=list)
+    """What only a change meanwhile explains: an alarm if the commit stands."""
     wrote: dict[str, str | None] = field(default_factory=dict)
     """The MACs of the rows that a change wrote, in hexadecimal, by subject; None for a deleted one."""
 
@@ -195,7 +197,10 @@ class TurnExecution(Execution):
         try:
             return material.unlock(self.custody, key)
         except Tampered as error:
-            self._alarm(error)
+            if material.is_gone:  # imported material may have been destroyed since the key was read
+                self.touched.doubts.append(error)
+            else:
+                self._alarm(error)
             raise unbelievable(key.arn) from error
 
     def unlock_private_key(self, key: Key) -> PrivateKey:

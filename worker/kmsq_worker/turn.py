@@ -166,6 +166,8 @@ class TurnLoop:
             if turn.committed_at is None:
                 refused += 1
                 self._telemetry.refused_commit(result.outcome)
+        for doubt in (doubt for item in turn.items for doubt in item.touched.doubts):
+            self._telemetry.tampered(doubt)
         self._telemetry.turn(self._lane, len(turn.items), time.monotonic() - started)
         self._used(turn)
         self._reached("committed")

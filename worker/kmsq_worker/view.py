@@ -46,6 +46,11 @@ class Material:
         """Its public name, 64 hex digits."""
         return self._row.material_id
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was destroyed, as imported material can be."""
+        return self._row.wrapped is None
+
     def unlock(self, custody: Custody, key: Key) -> Secret:
         """Return the material itself. Raises `Tampered`."""
         if self._secret is None:
