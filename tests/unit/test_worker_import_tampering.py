@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.auditors import FakeAuditor, Log
 from fakes.database import MOMENT, Database
 from fakes.deliveries import encrypt, request
 from fakes.imports import importing, key_with
@@ -14,6 +15,7 @@ from kmsq_schemas.models import DeleteImportedKeyMaterialRequest, ErrorReply
 from kmsq_schemas.models.enums import ImportType
 from kmsq_worker.keyring import Revisions
 from kmsq_worker.store.reader import Loaded
+from kmsq_worker.verification import Verification
 
 A, B = (bytes([letter]) * 32 for letter in b"ab")
 HOUR = timedelta(hours=1)
@@ -94,3 +96,34 @@ async def test_material_that_somebody_destroyed_by_hand_is_a_reason_for_an_alarm
     assert isinstance(reply, ErrorReply)
     assert reply.message.endswith("failed its integrity check.")
     assert alarms(lane) == 1
+
+
+async def problems(database: Database, key_id: str) -> set[str]:
+    """Return what `audit verify` says of a key but that no audited change wrote it: there was no audit log."""
+    custody = await database.custody()
+    verification = Verification(auditor=FakeAuditor(Log(database)), custody=custody, progress=lambda *_: None)
+    said = {line for line in (await verification.run()).problems if not line.endswith("no audited change wrote it")}
+    return {line.removeprefix(f"key:{key_id}: ") for line in said}
+
+
+async def test_destroyed_material_that_is_back_without_an_import_is_not_used_and_audit_verify_says_so(
+    database: Database,
+) -> None:
+    key_id = await key_with(database, A)
+    kept = database.tables.materials[key_id, 1]
+    await (await change_lane(database)).run(request(DeleteImportedKeyMaterialRequest(key_id=key_id)))
+    assert await problems(database, key_id) == set()
+    database.tables.materials[key_id, 1] = kept
+    (reply,) = await (await turn_lane(database)).run(encrypt(key_id))
+    assert code_of(reply) == "KMSInvalidStateException"
+    assert await problems(database, key_id) == {"material 1 was destroyed and is back"}
+
+
+async def test_material_is_not_given_out_under_another_id(database: Database) -> None:
+    key_id = await key_with(database, A)
+    database.tables.materials[key_id, 1] = replace(database.tables.materials[key_id, 1], material_id="0" * 64)
+    lane = await turn_lane(database)
+    (reply,) = await lane.run(encrypt(key_id))
+    assert code_of(reply) == "KMSInvalidStateException"
+    assert alarms(lane) == 1
+    assert await problems(database, key_id) == {"material 1 has another id"}

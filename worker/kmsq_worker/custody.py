@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from kmsq_schemas.models.enums import KeyState
-from kmsq_worker import aliased, granted
+from kmsq_worker import aliased, envelope, granted
 from kmsq_worker.arn import Account
 from kmsq_worker.errors import LimitExceededException, MalformedPolicyDocumentException
 from kmsq_worker.granted import NO_GRANTS, Granted
@@ -190,9 +190,12 @@ class Custody:
             raise Tampered(key_subject(row.key_id), f"material {material.material_number} is gone")
         try:
             domain_key = self.domain_key(wrapped_by(material.wrapped))
-            return domain_key.unwrap(material.wrapped, _binding(row, material.material_number))
+            secret = domain_key.unwrap(material.wrapped, _binding(row, material.material_number))
         except (UnwrapError, Tampered) as error:
             raise Tampered(key_subject(row.key_id), f"material {material.material_number} does not unwrap") from error
+        if envelope.material_id(secret, row.key_id) != material.material_id:
+            raise Tampered(key_subject(row.key_id), f"material {material.material_number} has another id")
+        return secret
 
     def digest(self, request: bytes) -> bytes:
         """Return a keyed digest that recognises a request: domain key id (16 bytes) ‖ HMAC (32 bytes)."""

@@ -5,7 +5,7 @@
     2  each chain, record by record, and its head
     3  no chain missing, none that the registry does not know, no record without a chain
     4  each key, alias and the account policy: its MAC is right, and is the one that the last audited change wrote;
-       each key has all its materials, and they unwrap
+       each key has all its materials, they unwrap, and none is back that was destroyed
 
 What no worker can notice by itself, rows rolled back to an older state while nobody was looking, shows in step 4.
 """
@@ -189,7 +189,9 @@ class Verification:
                     self._report.add(f"{key_subject(key.key_id)}: material {number} is gone")
         by_id = {key.key_id: key for key in keys}
         for place, material in materials.items():
-            if material.wrapped is None and place in awaited:
+            if place in awaited:
+                if material.wrapped is not None:
+                    self._report.add(f"{key_subject(material.key_id)}: material {place[1]} was destroyed and is back")
                 continue
             try:
                 self._custody.unwrap(material, by_id[material.key_id])
