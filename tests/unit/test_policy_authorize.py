@@ -255,3 +255,10 @@ def test_an_account_policy_must_leave_its_author_a_way_back() -> None:
     for new in (policy(allow(BOB)), policy(allow(ADMIN), deny("*", "kms:PutA*")), policy(allow(ROOT))):
         with pytest.raises(MalformedPolicyDocumentException, match="will not allow you to update the account policy"):
             check_account_lockout(access, new)
+
+
+def test_administrators_may_administer_but_not_use_a_key_that_leaves_it_to_the_account() -> None:
+    aws_default, account = policy(allow(ROOT)), parse(initial_account_policy([ADMIN]))
+    assert all(allowed(encrypt(ADMIN, action), aws_default, account) for action in KEY_ADMINISTRATION)
+    assert not any(allowed(encrypt(ADMIN, action), aws_default, account) for action in (*USE, *LEARN_OR_HAND_OUT))
+    assert not any(allowed(encrypt(ALICE, action), aws_default, account) for action in KEY_ADMINISTRATION)

@@ -23,4 +23,4 @@ async def test_no_policy_is_asked_about_more_tags_than_a_key_can_have(kind: type
     key = database.add_key(creator="bob").key_id
     asked, spared = (naming(kind, key, count) for count in (limits.TAGS_PER_KEY, limits.TAGS_PER_KEY + 1))
     replies = await (await change_lane(database)).run(request(asked), request(spared))
-    assert [code_of(reply) for reply in replies] == ["AccessDeniedException", "LimitExceededException"]
+    assert [code_of(reply) for reply in replies] == ["AccessDeniedException", "TagException"]

@@ -171,7 +171,7 @@ async def _imported(execution: TurnExecution, key: Key) -> Mapping[int, Imported
 
 def _entry(key: Key, row: MaterialRow, imported: ImportedRow | None) -> RotationsListEntry:
     return RotationsListEntry(
-        key_id=key.arn,
+        key_id=key.key_id,
         key_material_id=row.material_id,
         key_material_description=(imported.description or None) if imported else None,
         import_state=ImportState(imported.import_state) if imported else None,

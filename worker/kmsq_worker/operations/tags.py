@@ -86,6 +86,7 @@ def encode_tags(tags: Mapping[str, str]) -> str:
 def checked_tags(tags: Iterable[Tag]) -> Mapping[str, str]:
     """Return tags that may be put on a key. Raises `TagException`."""
     listed = [(tag.tag_key, tag.tag_value) for tag in tags]
+    _refuse_too_many(listed)
     named = dict(listed)
     if len(named) != len(listed):
         message = "Duplicate tag keys"
@@ -102,14 +103,13 @@ def tag_values(tags: Iterable[Tag]) -> Values:
 
 def _refuse_too_many(tags: Sized) -> None:
     """
-    Raise `LimitExceededException` for more tags than a key can have.
+    Raise `TagException` for a request with more tags than a key can have.
 
     Before any policy is asked: tens of thousands fit into a request, and a policy that looks at each of them takes a
     second, under the account's lock.
     """
     if len(tags) > limits.TAGS_PER_KEY:
-        message = f"A request names at most {limits.TAGS_PER_KEY} tags."
-        raise LimitExceededException(message)
+        raise TagException("Too many tags")
 
 
 def _refuse_reserved(names: Iterable[str]) -> None:

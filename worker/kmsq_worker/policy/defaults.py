@@ -63,8 +63,16 @@ def initial_account_policy(administrator_arns: Iterable[str]) -> str:
     if not administrators:
         message = "an account needs at least one administrator"
         raise ValueError(message)
-    statement = _allow("Administrators may manage the account", administrators, ACCOUNT_OPERATIONS)
-    return _policy("kmsq-initial-account-policy", [statement])
+    return _policy(
+        "kmsq-initial-account-policy",
+        [
+            _allow("Administrators may manage the account", administrators, ACCOUNT_OPERATIONS),
+            # For keys whose policy names nobody but the account's root, which is what AWS gives keys by default.
+            _allow(
+                "Administrators may administer keys that leave it to the account", administrators, KEY_ADMINISTRATION
+            ),
+        ],
+    )
 
 
 def _allow(sid: str, principals: Iterable[str], actions: Iterable[str]) -> dict[str, object]:
