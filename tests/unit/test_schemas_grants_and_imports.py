@@ -119,7 +119,9 @@ def test_imported_material_expires_unless_it_is_said_to_stay() -> None:
 
 @pytest.mark.parametrize("members", [{}, {"expiration_model": EXPIRES}, {"valid_to": SOON, "expiration_model": STAYS}])
 def test_material_has_an_end_exactly_if_it_expires(members: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=r"A validTo date must (not )?be set if the ExpirationModel is KEY_MATERIAL_"):
+    with pytest.raises(
+        ValidationError, match=r"A validTo date must (not )?be set if the ExpirationModel is KEY_MATERIAL_"
+    ):
         imported(**members)
 
 

@@ -245,4 +245,7 @@ async def test_a_key_for_signatures_does_not_encrypt(database: Database) -> None
 async def test_a_key_that_does_not_exist_is_said_to_be_missing(database: Database) -> None:
     asked = DecryptRequest(ciphertext_blob=b"x", key_id="alias/none", encryption_algorithm=SHA_256)
     reply = await ask(database, asked)
-    assert reply.model_dump() == {"code": "NotFoundException", "message": f"Alias {ACCOUNT.alias_arn('alias/none')} is not found."}
+    assert reply.model_dump() == {
+        "code": "NotFoundException",
+        "message": f"Alias {ACCOUNT.alias_arn('alias/none')} is not found.",
+    }
