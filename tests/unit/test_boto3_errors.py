@@ -157,7 +157,7 @@ def test_botocore_makes_no_attempt_of_its_own(
         ("create_key", {"Description": "\ud800canary"}, "lone surrogate"),
         ("generate_random", {}, "Value at 'numberOfBytes'"),
         ("encrypt", {"KeyId": "alias/x", "Plaintext": b"canary" * 1000}, "Value at 'plaintext'"),
-        ("create_alias", {"AliasName": "canary", "TargetKeyId": "x"}, "Value at 'aliasName'"),
+        ("create_alias", {"AliasName": "canary", "TargetKeyId": "x"}, 'Alias must start with the prefix "alias/"'),
     ],
 )
 def test_what_makes_no_request_is_a_validation_error_without_its_values(
