@@ -7,6 +7,7 @@ import pytest
 
 from fakes.database import Database, FakeReader
 from fakes.keyrings import by_alias, by_id, ring, wants
+from kmsq_worker import breath
 from kmsq_worker.custody import Tampered
 from kmsq_worker.errors import InvalidCiphertextException, NotFoundException
 from kmsq_worker.keyring import Bounded, Revisions
@@ -253,3 +254,17 @@ def test_a_bounded_map_forgets_what_was_used_least_recently() -> None:
 def test_a_view_without_an_account_policy_authorises_nothing() -> None:
     with pytest.raises(Exception, match="account policy failed its integrity check"):
         View(0).policy()
+
+
+async def test_others_run_between_the_keys_that_a_view_loads(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breath, "BREATH_SECONDS", -1)
+    rows = [database.add_key() for _ in range(10)]
+    viewing = asyncio.create_task((await ring(database)).keyring.view(wants(*(by_id(row.key_id) for row in rows))))
+    pauses = 0
+    while not viewing.done():
+        await asyncio.sleep(0)
+        pauses += 1
+    assert len(viewing.result().keys) == len(rows)
+    assert pauses >= len(rows)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from kmsq_worker.arn import KeyReferenceKind
+from kmsq_worker.breath import Breath
 from kmsq_worker.custody import ACCOUNT_POLICY_SUBJECT, Custody, Key, Tampered, alias_subject, key_subject
 from kmsq_worker.store.reader import Loaded
 from kmsq_worker.store.rows import GrantRow
@@ -172,15 +173,15 @@ class Keyring:
         await self._custody.fetch_missing(
             [loaded.account_policy, *loaded.aliases, *loaded.keys, *loaded.grants, *loaded.materials]
         )
-        found = self._verify(loaded, newest)
+        found = await self._verify(loaded, newest)
         # A row read before a change that this keyring follows already would stay here unnoticed. Only the view may use
         # it: the view's epoch is older still, and its commit is checked against that.
         if found.epoch >= self._epoch:
             self._keep(found)
         return found
 
-    def _verify(self, loaded: Loaded, newest: int) -> View:
-        found = View(loaded.epoch)
+    async def _verify(self, loaded: Loaded, newest: int) -> View:
+        found, breath = View(loaded.epoch), Breath()
         with found.distrust(self._alarm):
             policy = self._custody.open_account_policy(loaded.account_policy)
             self._revisions.check(ACCOUNT_POLICY_SUBJECT, loaded.account_policy.revision, newest=newest)
@@ -199,6 +200,7 @@ class Keyring:
                 key = self._custody.open_key(row, grants.get(row.key_id, ()), loaded.alias_names.get(row.key_id, ()))
                 self._revisions.check(key_subject(row.key_id), row.revision, newest=newest)
                 found.keys[row.key_id] = key
+            await breath.take()  # a key can have thousands of grants
         for material in loaded.materials:
             found.materials[material.key_id, material.material_number] = Material(material)
         return found

@@ -18,6 +18,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from kmsq_worker.breath import Breath
 from kmsq_worker.custody import Custody
 from kmsq_worker.decode import Clock, identify, parse, require_time_left
 from kmsq_worker.errors import KmsError, Refused, Unavailable
@@ -34,7 +35,6 @@ from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.view import View
 
 REFUSED_COMMITS_MAX = 5  # of a turn, before those whose keys do not stop changing are sent away
-BREATH_SECONDS = 0.02  # of work without a pause; a turn of 256 plain Encrypts takes about that
 
 
 class TurnLoop:
@@ -106,13 +106,11 @@ class TurnLoop:
 
     async def _execute(self, items: Sequence[Item]) -> int:
         view = await self._keyring.view(wanted for item in items for wanted in item.wanted)  # (2)
-        breathe_at = time.monotonic() + BREATH_SECONDS
+        breath = Breath()
         for item in items:
             if item.is_executable:
                 item.outcome = await self._operate(item, view)  # (3)-(5)
-            if time.monotonic() > breathe_at:
-                await asyncio.sleep(0)  # heartbeats and the other lanes do not wait for a long turn
-                breathe_at = time.monotonic() + BREATH_SECONDS
+            await breath.take()
         return view.epoch
 
     async def _operate(self, item: Item, view: View) -> Outcome:
