@@ -7,7 +7,8 @@
     4  each key, alias and the account policy: its MAC is right, and is the one that the last audited change wrote;
        each key has all its materials, they unwrap, and none is back that was destroyed
 
-What no worker can notice by itself, rows rolled back to an older state while nobody was looking, shows in step 4.
+What no worker can notice by itself, rows rolled back to an older state while nobody was looking, shows in step 4; also
+when a later change took them for the truth and signed them anew.
 """
 
 import json
@@ -70,6 +71,8 @@ class Verification:
         """The month of each chain that was ever opened."""
         self._written: dict[str, tuple[int, str | None]] = {}
         """Of each subject: the epoch and the MAC of the last audited write."""
+        self._unread: dict[str, int] = {}
+        """Of each key: the sum of the epochs that wrote it, less that of the revisions that those changes had read."""
         self._found: set[str] = set()
         """The subjects whose rows are there."""
 
@@ -117,10 +120,12 @@ class Verification:
         if record.get("event") == audit.CHAIN_OPENED:
             self._opened[record["chain"]] = date.fromisoformat(record["month"])
         wrote: Mapping[str, str | None] = record.get("wrote", {})
+        read = dict(zip(map(key_subject, record.get("keys", ())), record.get("revisions", ()), strict=False))
         for subject, mac in wrote.items():
             epoch = record["epoch"]
             if subject not in self._written or self._written[subject][0] <= epoch:
                 self._written[subject] = epoch, mac
+            self._unread[subject] = self._unread.get(subject, 0) + epoch - read.get(subject, 0)
 
     async def _is_dropped(self, chain: ChainRow, domain_key: DomainKey) -> bool:
         """Tell whether an operator dropped the chain's whole month, by what is authenticated; the report says so."""
@@ -141,9 +146,19 @@ class Verification:
                 found.add(subject)
                 self._report.rows += 1
                 self._row(row, subject)
-        for subject, (_, mac) in sorted(self._written.items()):
+        for subject, (epoch, mac) in sorted(self._written.items()):
             if mac is not None and subject not in found:
                 self._report.add(f"{subject}: its row is gone")
+            if subject.startswith(key_subject("")) and not self._is_followed(subject, epoch):
+                self._report.add(f"{subject}: a change was made of an older row than the newest (rolled back?)")
+
+    def _is_followed(self, subject: str, last: int) -> bool:
+        """
+        Tell whether each change of a key read what the one before had written, so that only the last is unread.
+
+        A change that read an older row makes the sum larger for good: it leaves unread what is newer than what it read.
+        """
+        return self._unread[subject] == last or bool(self._report.dropped_months)
 
     def _row(self, row: Row, subject: str) -> None:
         try:
