@@ -20,6 +20,7 @@ from integration.evidence import (
 )
 from integration.raw import SUCCESS, Answer, Message, Producer
 from kmsq_schemas.models import CreateKeyReply, CreateKeyRequest, EncryptRequest
+from kmsq_schemas.models.enums import KeySpec, KeyUsage
 from services.stack import PrivateStack
 from services.worker import Worker
 
@@ -174,6 +175,18 @@ async def test_after_an_outage_of_the_database_under_load_every_request_is_answe
 async def all_are_audited(lone: PrivateStack, messages: Sequence[Message]) -> None:
     rows = await sql(lone, "SELECT convert_from(record, 'UTF8')::json ->> 'message_id' AS id FROM kmsq.audit_records")
     assert {message.message_id for message in messages} <= {row["id"] for row in rows}
+
+
+async def test_a_worker_that_loses_its_database_while_it_makes_a_key_pair_lives_on(
+    lone: PrivateStack, boss: Producer
+) -> None:
+    pair = CreateKeyRequest(key_spec=KeySpec.RSA_4096, key_usage=KeyUsage.SIGN_VERIFY)
+    async with running(lone) as (worker,):
+        creating = [asyncio.create_task(boss.code(pair)) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        await sql(lone, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kmsq-worker'")
+        assert await asyncio.gather(*creating) == [SUCCESS] * 3
+        assert worker.exit_status is None
 
 
 async def test_while_the_audit_log_cannot_be_written_no_result_leaves_and_nothing_is_given_up(

@@ -159,8 +159,8 @@ class Changes:
         Raises `Unavailable`, also when the outcome of the commit is unknown: the claim decides when it comes again.
         """
         change = Transaction(connection=self._connection, chain=self._chain)
-        transaction = self._connection.transaction()
         with translated():
+            transaction = self._connection.transaction()  # this alone raises, too, once the connection is closed
             await transaction.start()
             await self._connection.execute(_LOCK if exclusive else _LOCK_SHARED)
         try:
