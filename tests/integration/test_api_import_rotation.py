@@ -33,7 +33,7 @@ async def test_further_material_waits_for_a_rotation(api: Api, key: Reply, mater
     blob = (await api("Encrypt", KeyId=key["KeyId"], Plaintext=b"old"))["CiphertextBlob"]
     second = await import_material(api, key["KeyId"], materials[1], **FURTHER, KeyMaterialDescription="the second")
     assert (await describe(api, key["KeyId"]))["CurrentKeyMaterialId"] == key["CurrentKeyMaterialId"]
-    common = {"KeyId": key["Arn"], "ImportState": "IMPORTED", **FOR_EVER}
+    common = {"KeyId": key["KeyId"], "ImportState": "IMPORTED", **FOR_EVER}
     first_entry, second_entry = await history(api, key)
     assert first_entry == {
         **common,

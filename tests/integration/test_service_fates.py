@@ -141,7 +141,7 @@ async def test_a_change_without_a_near_deadline_is_refused_and_has_no_effect(
 
 async def test_an_operation_that_does_not_exist_is_returned_to_its_sender(stack: PrivateStack) -> None:
     async with raw.connected(stack.broker.administrator_url) as mighty:
-        unheard_of = replace(mighty.message(RANDOM), routing_key="broker-admin.Sign", type="Sign")
+        unheard_of = replace(mighty.message(RANDOM), routing_key="broker-admin.Forge", type="Forge")
         with pytest.raises(DeliveryError):
             await mighty.publish(unheard_of)
 

@@ -114,7 +114,10 @@ async def test_everything_that_happened_verifies(scene: Scene, broken: asyncpg.C
         "SELECT (SELECT count(*) FROM kmsq.audit_records) + (SELECT count(*) FROM kmsq.audit_registry)"
     )
     assert report["rows"] == await broken.fetchval(
-        "SELECT (SELECT count(*) FROM kmsq.keys) + (SELECT count(*) FROM kmsq.aliases) + 1"
+        """
+        SELECT (SELECT count(*) FROM kmsq.keys) + (SELECT count(*) FROM kmsq.aliases)
+            + (SELECT count(*) FROM kmsq.imported_material) + 1
+        """
     )
 
 

@@ -34,7 +34,7 @@ from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.view import View
 
-REFUSED_COMMITS_MAX = 5  # of a turn, before those whose keys do not stop changing are sent away
+RESTLESS_SECONDS = 5.0  # of refused commits, after which those whose keys do not stop changing are sent away
 
 
 class TurnLoop:
@@ -136,7 +136,7 @@ class TurnLoop:
             return unexpected(caller.operation, error)
 
     async def _commit(self, turn: Turn) -> None:
-        started, refused = time.monotonic(), 0
+        started = time.monotonic()
         while turn.committed_at is None:
             result = await self._committer.commit(
                 epoch=turn.epoch, subjects=turn.subjects, deadline=turn.deadline, records=turn.records()
@@ -148,7 +148,7 @@ class TurnLoop:
                 case "stale":
                     # What is not affected was decided on what still holds at the new epoch; the rest is decided anew.
                     self._keyring.follow(result.epoch, result.changed)
-                    if refused < REFUSED_COMMITS_MAX:
+                    if time.monotonic() - started < RESTLESS_SECONDS:
                         await self._execute(turn.affected(result.changed))
                     else:  # somebody changes a key faster than a slow operation with it can end: its neighbours go on
                         turn.give_up(result.changed)
@@ -162,7 +162,6 @@ class TurnLoop:
                 case _:
                     raise Unavailable("audit chain is closed")
             if turn.committed_at is None:
-                refused += 1
                 self._telemetry.refused_commit(result.outcome)
         for doubt in (doubt for item in turn.items for doubt in item.touched.doubts):
             self._telemetry.tampered(doubt)
