@@ -29,9 +29,11 @@ from kmsq_schemas.models import (
     CreateKeyRequest,
     DisableKeyRequest,
     EncryptRequest,
+    GenerateDataKeyPairRequest,
     GenerateRandomRequest,
     ListKeysRequest,
 )
+from kmsq_schemas.models.enums import DataKeyPairSpec
 from kmsq_schemas.operations import Operation
 from services.stack import PrivateStack
 
@@ -198,6 +200,20 @@ async def test_a_greedy_principal_is_throttled_while_another_is_served(lone: Pri
         assert {(await other.answer(message)).code for message in modest} == {"AccessDeniedException"}
         throttled = next(message for message in greedy if boss.answers_so_far(message)[0].code != SUCCESS)
         assert await outcomes(lone, throttled.message_id) == ["ThrottlingException"]
+
+
+async def test_whoever_floods_the_slow_queue_delays_nobody_else_by_more_than_a_turn(
+    lone: PrivateStack, boss: Producer
+) -> None:
+    url = await asyncio.to_thread(lone.add_producer, "other", tuple(Operation))
+    async with running(lone), raw.connected(url) as other:
+        key = (await boss.call(CreateKeyRequest(), CreateKeyReply)).key_metadata.key_id
+        pair = GenerateDataKeyPairRequest(key_id=key, key_pair_spec=DataKeyPairSpec.RSA_2048)
+        greedy = [boss.message(pair) for _ in range(100)]
+        await asyncio.gather(*map(boss.publish, greedy))
+        assert (await other.ask(other.message(pair))).code == "AccessDeniedException"
+        assert sum(bool(boss.answers_so_far(message)) for message in greedy) < 50
+        assert {(await boss.answer(message)).code for message in greedy} == {SUCCESS}
 
 
 async def test_a_reply_whose_queue_is_gone_is_audited_as_undeliverable_and_acknowledged(

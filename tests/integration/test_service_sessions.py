@@ -46,6 +46,6 @@ async def test_a_worker_starts_beside_a_long_reader_although_a_month_is_missing(
         await reader.fetch("SELECT count(*) FROM kmsq.audit_records")
         worker = await asyncio.to_thread(own_stack.add_worker)
         assert "audit partitions not made ahead" in worker.log.read_text()
-    assert len(await sql(own_stack, _MONTHS)) == len(months) - 1
+        assert len(await sql(own_stack, _MONTHS)) == len(months) - 1
     await asyncio.to_thread(own_stack.add_worker)
     assert [row["partition"] for row in await sql(own_stack, _MONTHS)] == months

@@ -35,7 +35,7 @@ CONNECT_TIMEOUT_SECONDS = 10
 CLOSE_TIMEOUT_SECONDS = 2  # for a polite goodbye; a frozen broker must not hold up the next session
 CONFIRM_TIMEOUT_SECONDS = 600  # through a memory alarm, but well before the broker's consumer timeout of 30 minutes
 PREFETCH = 1_000  # per queue; aiormq scans all outstanding confirms on a multiple ack: not much more
-SLOW_PREFETCH = 32  # what waits in one worker cannot be taken by another that is idle
+SLOW_PREFETCH = 250  # of the slow queue: what waits in one worker cannot be taken by another that is idle
 
 _READ_STRICTLY = BasicProperties.unmarshal
 _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)

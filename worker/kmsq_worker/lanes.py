@@ -31,6 +31,7 @@ from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.turn import TurnLoop
 
 SLOW_TURN_MAX = 4  # requests: all of a turn wait for the last, and a key pair can take a second
+SLOW_PRINCIPAL_MAX = 200  # of the slow queue's prefetch: nobody fills it alone, so that the inbox sees the others
 SCHEDULER_LANE = "scheduler"
 
 
@@ -53,6 +54,12 @@ class Worker:
     telemetry: Telemetry
     health: Health
     reached: Callable[[str], None]
+
+
+def inbox_of(queue: Queue, settings: Settings) -> Inbox:
+    """Build the inbox of a queue."""
+    most = settings.principal_max
+    return Inbox(principal_max=min(most, SLOW_PRINCIPAL_MAX) if queue is Queue.SLOW else most)
 
 
 @dataclass(frozen=True, slots=True)

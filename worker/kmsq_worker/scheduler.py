@@ -26,7 +26,7 @@ PRINCIPAL = "kmsq-scheduler"
 BATCH = 1_000  # keys found at once; the rest is found next time
 CHORES_SECONDS = 3_600
 KEEP_CHANGES_DAYS = 7  # of the change log: a worker that was away for longer starts with an empty keyring
-FORGET_EPOCHS = 10_000  # at once
+FORGET_EPOCHS = 100_000  # at once: more than come in an hour
 SILENT_INTERVALS = 6  # without a look, after which the database lets another worker have the lock
 
 Now = Callable[[], Awaitable[datetime]]

@@ -18,7 +18,7 @@ from kmsq_worker.custody import Custody
 from kmsq_worker.errors import Unavailable
 from kmsq_worker.inbox import Inbox
 from kmsq_worker.keyring import Keyring
-from kmsq_worker.lanes import Loop, Shared, Worker, lane, outbox, scheduler
+from kmsq_worker.lanes import Loop, Shared, Worker, inbox_of, lane, outbox, scheduler
 from kmsq_worker.last_use import SLOTS, LastUses
 from kmsq_worker.store import chains, schema
 from kmsq_worker.store.connection import connected, pooled
@@ -37,7 +37,7 @@ async def serve_session(worker: Worker, stop: asyncio.Event) -> None:
     Raises `Unavailable`, alone or in an ExceptionGroup, when database or broker are lost; `WrongDatabase` or
     `RootKeyError` when this worker can never serve this database.
     """
-    inboxes = {queue: Inbox(principal_max=worker.settings.principal_max) for queue in worker.settings.queues}
+    inboxes = {queue: inbox_of(queue, worker.settings) for queue in worker.settings.queues}
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(pooled(worker.settings.database_url))
         reader = Reader(pool=pool)
