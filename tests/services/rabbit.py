@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from services.ports import HOST, accepts
 # Debian's wrapper in /usr/sbin insists on the package's own user; these scripts run as anyone.
 SCRIPTS = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin"))
 START_SECONDS = 90
+BOOTING = "requires the 'rabbit' app to be running"  # what the tool says of a node whose port answers already
 STOP_SECONDS = 30
 CTL_SECONDS = 60
 
@@ -94,7 +96,17 @@ class RabbitNode(Node):
 
     def ctl(self, *arguments: str, stdin: str = "") -> str:
         """Run `rabbitmqctl` against the node (about a second each) and return what it printed."""
-        done = subprocess.run(
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            done = self._ctl(*arguments, stdin=stdin)
+            if done.returncode == 0:
+                return done.stdout
+            if BOOTING not in done.stderr or time.monotonic() > deadline:
+                message = f"rabbitmqctl {' '.join(arguments)}: {done.stderr or done.stdout}"
+                raise ServiceError(message)
+
+    def _ctl(self, *arguments: str, stdin: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [scripts_folder() / "rabbitmqctl", "--quiet", *arguments],
             env=self._environment(),
             cwd=self.folder,
@@ -104,10 +116,6 @@ class RabbitNode(Node):
             timeout=CTL_SECONDS,
             check=False,
         )
-        if done.returncode != 0:
-            message = f"rabbitmqctl {' '.join(arguments)}: {done.stderr or done.stdout}"
-            raise ServiceError(message)
-        return done.stdout
 
     def add_user(self, user: str, *, tags: Sequence[str] = ()) -> str:
         """Add `user` with a random password (not shown in `ps`) and no permissions; return its URL. Idempotent."""
