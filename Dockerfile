@@ -9,9 +9,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /src
 COPY requirements/build.txt requirements/worker.txt requirements/
 RUN python3 -m venv /tmp/build \
- && /tmp/build/bin/pip install --quiet --require-hashes -r requirements/build.txt \
+ && /tmp/build/bin/pip install --quiet --no-deps --require-hashes -r requirements/build.txt \
  && python3 -m venv /opt/kmsq \
- && /opt/kmsq/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/worker.txt
+ && /opt/kmsq/bin/pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements/worker.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas/kmsq_schemas schemas/kmsq_schemas
 COPY client/kmsq client/kmsq

@@ -32,7 +32,7 @@ def producer(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pins = folder / "requirements.txt"
     pins.write_text("".join(pin for name, pin in locked().items() if name in base_dependencies()))
     python = folder / "bin" / "python"
-    run(str(python), *INSTALL, "--require-hashes", "-r", str(pins))
+    run(str(python), *INSTALL, "--no-deps", "--require-hashes", "-r", str(pins))
     run(str(python), *INSTALL, "--no-deps", str(wheel))
     return python
 
