@@ -46,6 +46,22 @@ class Touched:
     wrote: dict[str, str | None] = field(default_factory=dict)
     """The MACs of the rows that a change wrote, in hexadecimal, by subject; None for a deleted one."""
 
+    def facts(self) -> dict[str, object]:
+        """Return what the audit record says of it; what there was nothing of is left out."""
+        said: dict[str, object] = {}
+        if self.keys:
+            said["keys"] = self.keys
+            said["revisions"] = self.revisions
+        if self.materials:
+            said["materials"] = self.materials
+        if self.grants:
+            said["grants"] = self.grants
+        if self.contexts:
+            said["contexts"] = self.contexts
+        if self.wrote:
+            said["wrote"] = self.wrote
+        return said
+
 
 class Execution(ABC):
     """What turns and changes have in common: who asks, and who may."""

@@ -77,7 +77,7 @@ class Item:
 
     def record(self, **facts: object) -> bytes:
         """Encode the item's audit record; `facts` are what turn or change add: epoch, turn, and so on."""
-        touched, delivery = self.touched, self.delivery
+        delivery = self.delivery
         entry: dict[str, object] = {**facts}
         if self.caller is None:
             entry["claimed"] = ascii((delivery.user_id or "")[:UNPROVEN_MAX_CHARS])
@@ -90,17 +90,7 @@ class Item:
         entry["outcome"] = self.outcome_name
         if isinstance(self.outcome, KmsError | Refused) and self.outcome.reason:
             entry["reason"] = self.outcome.reason
-        if touched.keys:
-            entry["keys"] = touched.keys
-            entry["revisions"] = touched.revisions
-        if touched.materials:
-            entry["materials"] = touched.materials
-        if touched.grants:
-            entry["grants"] = touched.grants
-        if touched.contexts:
-            entry["contexts"] = touched.contexts
-        if touched.wrote:
-            entry["wrote"] = touched.wrote
+        entry |= self.touched.facts()
         entry["count"] = 1
         return audit.encode_record(entry)
 

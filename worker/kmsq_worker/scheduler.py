@@ -158,17 +158,12 @@ async def _locate(execution: ChangeExecution, transaction: Transaction, key_id: 
 
 
 def _record(job: Job, execution: ChangeExecution, key_id: str, outcome: str) -> bytes:
-    touched = execution.touched
     facts: dict[str, object] = {
         "event": job.event,
         "principal": None,  # nobody asked: it was due
         "epoch": execution.epoch if execution.changed else execution.epoch - 1,
         "outcome": outcome,
         "keys": [key_id],
-        "revisions": touched.revisions,
+        "revisions": [],
     }
-    if touched.materials:
-        facts["materials"] = touched.materials
-    if touched.wrote:
-        facts["wrote"] = touched.wrote
-    return audit.encode_record(facts)
+    return audit.encode_record(facts | execution.touched.facts())

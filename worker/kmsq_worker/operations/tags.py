@@ -55,9 +55,9 @@ async def list_resource_tags(execution: TurnExecution, request: ListResourceTags
     scope = f"ListResourceTags {key.key_id}"
     limit = request.limit or limits.TAGS_PAGE_DEFAULT
     after = position_of(execution.custody, scope, request.marker)
-    names = sorted(name for name in tags_of(key) if name > after)
-    found = page(execution.custody, scope, names, limit, str)
     tags = tags_of(key)
+    names = sorted(name for name in tags if name > after)
+    found = page(execution.custody, scope, names, limit, str)
     return ListResourceTagsReply(
         tags=[TagListEntry(tag_key=name, tag_value=tags[name]) for name in found.entries],
         next_marker=found.next_marker,
