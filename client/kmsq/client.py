@@ -26,6 +26,7 @@ class Client(AllOperations):
 
     The user of the URL is the principal. Requests are repeated, under one message id, until `timeout_seconds` after
     the call: after a lost connection, an unanswered attempt, a retryable error. A lost connection is restored.
+    `content_type` is what single requests travel in; batches always travel in CBOR.
     Entering waits up to `connect_timeout_seconds` (by default `timeout_seconds`) for the first connection.
 
     Raises `InvalidAddress` for a URL without a usable user.

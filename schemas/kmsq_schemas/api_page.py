@@ -5,10 +5,16 @@ from enum import StrEnum
 from typing import get_args
 
 from kmsq_schemas.models.base import Request
-from kmsq_schemas.operations import SPECS, Operation, OperationSpec
+from kmsq_schemas.operations import SPECS, Operation, OperationSpec, Queue
 from kmsq_schemas.unsupported import UNSUPPORTED_MEMBERS, UNSUPPORTED_OPERATIONS, Unsupported
 
-OWN_OPERATIONS = frozenset({Operation.GET_ACCOUNT_POLICY, Operation.PUT_ACCOUNT_POLICY})
+OWN_OPERATIONS = frozenset(
+    {
+        Operation.GET_ACCOUNT_POLICY,
+        Operation.PUT_ACCOUNT_POLICY,
+        *(operation for operation, spec in SPECS.items() if spec.queue is Queue.BATCH),
+    }
+)
 """Those that AWS KMS does not have."""
 
 _HEAD = """\

@@ -4,6 +4,7 @@
 MESSAGE_MAX_BYTES = 4 * 1024 * 1024  # body of any message, each way: DESIGN.md §5, below RabbitMQ 4's default of 16 MiB
 SINGLE_BODY_MAX_BYTES = 128 * 1024  # ordinary requests: 10 grant tokens of 8,192 characters, a context and a plaintext
 POLICY_BODY_MAX_BYTES = 256 * 1024  # requests that carry a policy: 32,768 bytes, each of which JSON may write as \u00xx
+BATCH_ITEMS_MAX = 10_000  # of one batch: DESIGN.md §5
 
 # Deadlines
 CHANGE_DEADLINE_MAX_MS = 3_600_000  # milliseconds ahead: DESIGN.md §3; claims outlive deadlines and must end some day

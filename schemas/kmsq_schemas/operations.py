@@ -15,6 +15,8 @@ class Queue(StrEnum):
     CRYPTO = "kmsq.crypto"
     SLOW = "kmsq.slow"
     """Operations with private keys and new key pairs: milliseconds to seconds each, so nobody else shall wait behind."""
+    BATCH = "kmsq.batch"
+    """Operations on up to ten thousand values at once."""
     READ = "kmsq.read"
     ADMIN = "kmsq.admin"
 
@@ -72,6 +74,17 @@ class Operation(StrEnum):
     GET_PARAMETERS_FOR_IMPORT = "GetParametersForImport"
     IMPORT_KEY_MATERIAL = "ImportKeyMaterial"
     DELETE_IMPORTED_KEY_MATERIAL = "DeleteImportedKeyMaterial"
+    BATCH_ENCRYPT = "BatchEncrypt"
+    BATCH_DECRYPT = "BatchDecrypt"
+    BATCH_RE_ENCRYPT = "BatchReEncrypt"
+    BATCH_GENERATE_DATA_KEY = "BatchGenerateDataKey"
+    BATCH_GENERATE_DATA_KEY_WITHOUT_PLAINTEXT = "BatchGenerateDataKeyWithoutPlaintext"
+    BATCH_GENERATE_MAC = "BatchGenerateMac"
+
+    @property
+    def of_one(self) -> str:
+        """The operation that each item of a batch is, and that policies know; of all others, itself."""
+        return self.value.removeprefix("Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,14 @@ _TABLE: Mapping[Queue, tuple[tuple[type[Request], type[Reply]], ...]] = {
         (models.DeriveSharedSecretRequest, models.DeriveSharedSecretReply),
         (models.DecapsulateRequest, models.DecapsulateReply),
         (models.GetParametersForImportRequest, models.GetParametersForImportReply),
+    ),
+    Queue.BATCH: (
+        (models.BatchEncryptRequest, models.BatchEncryptReply),
+        (models.BatchDecryptRequest, models.BatchDecryptReply),
+        (models.BatchReEncryptRequest, models.BatchReEncryptReply),
+        (models.BatchGenerateDataKeyRequest, models.BatchGenerateDataKeyReply),
+        (models.BatchGenerateDataKeyWithoutPlaintextRequest, models.BatchGenerateDataKeyWithoutPlaintextReply),
+        (models.BatchGenerateMacRequest, models.BatchGenerateMacReply),
     ),
     Queue.READ: (
         (models.DescribeKeyRequest, models.DescribeKeyReply),
@@ -159,7 +180,8 @@ _MAX_BODY_BYTES = {
 
 def _spec(request: type[Request], reply: type[Reply], queue: Queue) -> OperationSpec:
     operation = Operation(request.__name__.removesuffix("Request"))
-    return OperationSpec(operation, request, reply, queue, _MAX_BODY_BYTES.get(operation, limits.SINGLE_BODY_MAX_BYTES))
+    most = limits.MESSAGE_MAX_BYTES if queue is Queue.BATCH else limits.SINGLE_BODY_MAX_BYTES
+    return OperationSpec(operation, request, reply, queue, _MAX_BODY_BYTES.get(operation, most))
 
 
 _SPECS = {spec.operation: spec for queue, pairs in _TABLE.items() for spec in (_spec(*pair, queue) for pair in pairs)}

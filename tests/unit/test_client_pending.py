@@ -4,6 +4,7 @@ import asyncio
 
 from kmsq.amqp.events import Answered, Closed, Interrupted, Overdue
 from kmsq.amqp.pending import Pending, PendingTable
+from kmsq_schemas.content import ContentType
 from kmsq_schemas.models import CreateAliasReply
 from kmsq_schemas.operations import Operation
 
@@ -11,7 +12,7 @@ ANSWER = Answered(CreateAliasReply())
 
 
 def pending() -> Pending:
-    return Pending(Operation.ENCRYPT, b"canary-body", expires_at=0)
+    return Pending(Operation.ENCRYPT, b"canary-body", content_type=ContentType.JSON, expires_at=0)
 
 
 async def test_silence_is_overdue() -> None:

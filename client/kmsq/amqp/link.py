@@ -15,7 +15,6 @@ from kmsq.amqp.address import Address
 from kmsq.amqp.answers import Incoming
 from kmsq.amqp.lane import Confirmation, Lane
 from kmsq.amqp.pending import Pending
-from kmsq_schemas.content import ContentType
 from kmsq_schemas.message import HEADER_DEADLINE, HEADER_VERSION, PROTOCOL_VERSION, new_instance
 from kmsq_schemas.names import REPLIES_EXCHANGE
 from kmsq_schemas.operations import Operation
@@ -44,10 +43,9 @@ class Link:
     still sends, and replies need no acknowledgement.
     """
 
-    def __init__(self, connection: AbstractConnection, principal: str, content_type: ContentType) -> None:
+    def __init__(self, connection: AbstractConnection, principal: str) -> None:
         self._connection = connection
         self._principal = principal
-        self._content_type = content_type
         self._instance = new_instance()
         self._lanes: dict[Operation, Lane] = {}
         # Never used twice on a connection: the broker ignores a number until it has our close-ok, which aiormq does
@@ -81,7 +79,7 @@ class Link:
             key = request_routing_key(self._principal, pending.operation)
             lane = self._lanes[pending.operation] = Lane(key, self._open_channel)
         properties = aiormq.spec.Basic.Properties(
-            content_type=self._content_type.value,
+            content_type=pending.content_type.value,
             message_type=pending.operation.value,
             message_id=pending.message_id,
             correlation_id=pending.correlation_id,
@@ -130,7 +128,6 @@ def _incoming(message: DeliveredMessage) -> Incoming:
 async def open_link(
     address: Address,
     *,
-    content_type: ContentType,
     ssl_context: ssl.SSLContext | None,
     on_message: Callable[[Incoming], None],
 ) -> AsyncIterator[Link]:
@@ -142,7 +139,7 @@ async def open_link(
             connection = await aiormq.connect(
                 address.url, context=ssl_context, client_properties={"connection_name": f"kmsq {address.principal}"}
             )
-            link = Link(connection, address.principal, content_type)
+            link = Link(connection, address.principal)
             await link.prepare(on_message)
         yield link
     finally:

@@ -6,6 +6,7 @@ import uuid
 from collections import deque
 
 from kmsq.amqp.events import Answered, Event, Overdue, Progress
+from kmsq_schemas.content import ContentType
 from kmsq_schemas.operations import Operation
 
 CORRELATION_BYTES = 16  # 128 bits that nobody can guess
@@ -25,6 +26,7 @@ class Pending:
         "_waiter",
         "attempt",
         "body",
+        "content_type",
         "correlation_id",
         "expires_at",
         "gone",
@@ -34,9 +36,10 @@ class Pending:
         "sent_ms",
     )
 
-    def __init__(self, operation: Operation, body: bytes, *, expires_at: float) -> None:
+    def __init__(self, operation: Operation, body: bytes, *, content_type: ContentType, expires_at: float) -> None:
         self.operation = operation
         self.body = body
+        self.content_type = content_type
         self.message_id = str(uuid.uuid4())
         self.correlation_id = secrets.token_hex(CORRELATION_BYTES)
         self.expires_at = expires_at

@@ -25,15 +25,11 @@ from kmsq_schemas.models.types import (
 _SPEC_BYTES = {DataKeySpec.AES_256: 32, DataKeySpec.AES_128: 16}
 
 
-class _DataKeyRequest(Request):
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["NumberOfBytes"]}, {"required": ["KeySpec"]}]})
+class DataKeyLength(Request):
+    """How long a data key shall be, said in one of two ways."""
 
-    key_id: KeyId
-    encryption_context: EncryptionContext | None = None
     number_of_bytes: NumberOfBytes | None = None
     key_spec: DataKeySpec | None = None
-    grant_tokens: GrantTokens | None = None
-    dry_run: bool | None = None
 
     @property
     def data_key_bytes(self) -> int:
@@ -45,6 +41,15 @@ class _DataKeyRequest(Request):
         if (self.number_of_bytes is None) == (self.key_spec is None):
             raise PydanticCustomError(RULE, "Please specify either number of bytes or key spec.")
         return self
+
+
+class _DataKeyRequest(DataKeyLength):
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["NumberOfBytes"]}, {"required": ["KeySpec"]}]})
+
+    key_id: KeyId
+    encryption_context: EncryptionContext | None = None
+    grant_tokens: GrantTokens | None = None
+    dry_run: bool | None = None
 
 
 class GenerateDataKeyRequest(_DataKeyRequest):

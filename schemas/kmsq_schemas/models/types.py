@@ -71,6 +71,50 @@ class BlobField:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobsField:
+    """
+    A list of bytes, one entry for each item of a batch, in the encodings of `BlobField`; entries of any length.
+
+    The entries are looked at as a list: what costs a call for each of ten thousand is paid where JSON needs it alone.
+    """
+
+    nullable: bool = False
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Decode base64 where the input came from JSON, then demand bytes."""
+
+        def from_wire(value: object, info: ValidationInfo) -> object:
+            if isinstance(value, list) and (info.context is _JSON or info.mode == "json"):
+                return [None if entry is None else from_base64(entry) for entry in value]
+            return value
+
+        entry: CoreSchema = core_schema.bytes_schema(strict=True)
+        if self.nullable:
+            entry = core_schema.nullable_schema(entry)
+        return core_schema.with_info_before_validator_function(
+            from_wire,
+            core_schema.list_schema(entry, strict=True, min_length=1, max_length=limits.BATCH_ITEMS_MAX),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _to_base64_each, return_schema=core_schema.list_schema(core_schema.any_schema()), when_used="json"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the JSON form."""
+        entry: JsonSchemaValue = {"type": "string", "contentEncoding": "base64", "pattern": _BASE64_PATTERN}
+        return {
+            "type": "array",
+            "items": {"anyOf": [entry, {"type": "null"}]} if self.nullable else entry,
+            "minItems": 1,
+            "maxItems": limits.BATCH_ITEMS_MAX,
+        }
+
+
+def _to_base64_each(values: list[bytes | None]) -> list[str | None]:
+    return [None if value is None else to_base64(value) for value in values]
+
+
+@dataclass(frozen=True, slots=True)
 class TimestampField:
     """A point in time: seconds since 1970 on the wire, to the millisecond; an aware `datetime` in UTC in Python."""
 
@@ -132,6 +176,8 @@ PublicKey = Annotated[bytes, BlobField(limits.PUBLIC_KEY_MAX_BYTES)]
 PrivateKey = Annotated[bytes, BlobField(limits.PRIVATE_KEY_MAX_BYTES)]
 SharedSecret = Annotated[bytes, BlobField(limits.SHARED_SECRET_MAX_BYTES)]
 AttestationDocument = Annotated[bytes, BlobField(limits.ATTESTATION_MAX_BYTES)]
+Blobs = Annotated[list[bytes], BlobsField()]
+BlobsOrNulls = Annotated[list[bytes | None], BlobsField(nullable=True)]
 Timestamp = Annotated[datetime, TimestampField()]
 
 KeyId = Annotated[str, Field(min_length=1, max_length=limits.KEY_ID_MAX_CHARS)]
@@ -153,6 +199,9 @@ KeyMaterialDescription = Annotated[
 GrantToken = Annotated[str, Field(min_length=1, max_length=limits.GRANT_TOKEN_MAX_CHARS)]
 GrantTokens = Annotated[list[GrantToken], Field(max_length=limits.GRANT_TOKENS_MAX)]
 EncryptionContext = Annotated[dict[str, str], AfterValidator(_within_context_limit)]
+# One entry for each item of a batch. Each entry's size is the item's own matter, and checked with it.
+EncryptionContexts = Annotated[list[dict[str, str] | None], Field(min_length=1, max_length=limits.BATCH_ITEMS_MAX)]
+ItemCount = Annotated[int, Field(ge=1, le=limits.BATCH_ITEMS_MAX)]
 NumberOfBytes = Annotated[int, Field(ge=1, le=limits.RANDOM_MAX_BYTES)]
 Limit = Annotated[int, Field(ge=1, le=limits.PAGE_MAX)]
 Marker = Annotated[str, Field(min_length=1, max_length=limits.MARKER_MAX_CHARS, pattern=r"^[\u0020-\u00FF]*$")]
