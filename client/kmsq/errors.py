@@ -43,6 +43,17 @@ class InvalidAddress(KmsqError, ValueError):
     """The AMQP URL cannot be used. Its text never holds the URL, which contains a password."""
 
 
+class InvalidEnvelope(KmsqError):
+    """The data is not an envelope or cell that kmsq made, or was altered; or the context or key is another."""
+
+    def __init__(self, message: str = "the data is not what was sealed with this key and context") -> None:
+        super().__init__(message)
+
+
+class EnvelopeLimitExceeded(KmsqError):
+    """One key may not seal more than it has."""
+
+
 class ServiceError(KmsqError):
     """
     The service answered with an error.

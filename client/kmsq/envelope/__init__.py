@@ -1,0 +1,1 @@
+"""Encrypting on this side, under data keys that the service wraps. Formats: docs/envelope.md."""
