@@ -1,5 +1,7 @@
 """The contract as an AsyncAPI 3 document, seen from the worker: it receives requests and replies to them."""
 
+import inspect
+
 from kmsq_schemas import message
 from kmsq_schemas.codec import ContentType
 from kmsq_schemas.models.base import ErrorReply, Reply, Request
@@ -71,13 +73,17 @@ def _operation(spec: OperationSpec) -> Document:
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{spec.operation}"},
-        "summary": spec.request.__doc__ or "",
+        "summary": _summary(spec.request),
         "messages": [{"$ref": f"#/channels/{spec.operation}/messages/{spec.operation}Request"}],
         "reply": {
             "channel": {"$ref": f"#/channels/{_REPLIES}"},
             "messages": [{"$ref": f"#/channels/{_REPLIES}/messages/{name}"} for name in replies],
         },
     }
+
+
+def _summary(model: type[Request]) -> str:
+    return inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0]
 
 
 def _messages(spec: OperationSpec) -> dict[str, Document]:

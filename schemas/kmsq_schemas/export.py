@@ -77,6 +77,13 @@ class _Plain(GenerateJsonSchema):
         """Describe the value only."""
         return self.generate_inner(schema["schema"])
 
+    def list_schema(self, schema: core_schema.ListSchema) -> JsonSchemaValue:
+        """Describe the entries, of which some may be null: one that is left out would move all that follow."""
+        described = super().list_schema(schema)
+        if schema.get("items_schema", {}).get("type") == "nullable":
+            described["items"] = {"anyOf": [described["items"], {"type": "null"}]}
+        return described
+
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         """Leave the default out: it is null everywhere."""
         return self.generate_inner(schema["schema"])

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from kmsq_schemas.codec import ContentType, MalformedBody, decode, encode
 from kmsq_schemas.models import (
+    BatchRequest,
     CreateGrantRequest,
     CreateKeyRequest,
     ErrorReply,
@@ -30,7 +31,7 @@ from kmsq_schemas.models import (
     ListRetirableGrantsRequest,
     RetireGrantRequest,
 )
-from kmsq_schemas.models.types import BlobField
+from kmsq_schemas.models.types import BlobField, BlobsField
 from kmsq_schemas.operations import SPECS, Operation
 
 JSON, CBOR = ContentType.JSON, ContentType.CBOR
@@ -64,6 +65,8 @@ def limits_of(metadata: tuple[object, ...]) -> dict[str, Any]:
             found["pattern"] = item.pattern  # type: ignore[attr-defined]
         elif isinstance(item, BlobField):
             found |= {"min": item.min_bytes, "max": item.max_bytes}
+        elif isinstance(item, BlobsField):
+            found["min"] = 1
     return found
 
 
@@ -90,10 +93,15 @@ def values(annotation: Any, metadata: tuple[object, ...] = ()) -> st.SearchStrat
     constraint = limits_of(metadata)
     if origin is list:
         longest = min(constraint.get("max", 3), 3)
-        return st.lists(values(arguments[0]), min_size=constraint.get("min", 0), max_size=longest)
+        return st.lists(entries(arguments[0]), min_size=constraint.get("min", 0), max_size=longest)
     if origin is dict:
         return st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4)
     return plain_values(annotation, constraint)
+
+
+def entries(annotation: Any) -> st.SearchStrategy[Any]:
+    """Any entry of a list, of which some may be null where the annotation says so."""
+    return st.none() | values(annotation) if type(None) in get_args(annotation) else values(annotation)
 
 
 def plain_values(annotation: type, constraint: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -103,8 +111,8 @@ def plain_values(annotation: type, constraint: Mapping[str, Any]) -> st.SearchSt
         return st.sampled_from(annotation)
     simple: dict[type, Callable[[], st.SearchStrategy[Any]]] = {
         bool: st.booleans,
-        int: lambda: st.integers(constraint["ge"], constraint["le"]),
-        bytes: lambda: st.binary(min_size=constraint["min"], max_size=min(constraint["max"], 200)),
+        int: lambda: st.integers(constraint.get("ge", 0), constraint.get("le", 2**32)),
+        bytes: lambda: st.binary(min_size=constraint.get("min", 0), max_size=min(constraint.get("max", 200), 200)),
         str: lambda: texts(constraint),
         datetime: lambda: MILLISECONDS.map(lambda ms: EPOCH + timedelta(milliseconds=ms)),
     }
@@ -124,11 +132,23 @@ def fitting(model: type[BaseModel], members: dict[str, Any]) -> dict[str, Any]:
         if "key_usage" not in members:
             members |= dict.fromkeys(members.keys() & {"key_spec"}, KeySpec.SYMMETRIC_DEFAULT)
             members.pop("customer_master_key_spec", None)
+    if issubclass(model, BatchRequest):
+        return one_context_each(members)
     if model is RetireGrantRequest:
         return one_name(members)
     if model is ImportKeyMaterialRequest:
         return one_end(members)
     return one_principal_each(model, members)
+
+
+def one_context_each(members: dict[str, Any]) -> dict[str, Any]:
+    """Let every list of contexts have one entry for each item."""
+    blobs = members.get("plaintexts", members.get("ciphertext_blobs", []))
+    count = len(blobs) or min(members.get("number_of_keys", 1), 3)
+    members |= dict.fromkeys(members.keys() & {"number_of_keys"}, count)
+    for name in members.keys() & {f"{of}encryption_contexts" for of in ("", "source_", "destination_")}:
+        members[name] = (members[name] * count)[:count]
+    return members
 
 
 def one_principal_each(model: type[BaseModel], members: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from kmsq_schemas import limits
 from kmsq_schemas.codec import ContentType, MalformedBody, decode, encode
 from kmsq_schemas.models import (
     AliasListEntry,
+    BatchDecryptReply,
+    BatchEncryptRequest,
+    BatchGenerateDataKeyReply,
+    BatchGenerateMacRequest,
     CreateAliasRequest,
     CreateKeyRequest,
     DataKeyPairSpec,
@@ -39,6 +43,7 @@ from kmsq_schemas.models import (
     RotationsListEntry,
     SigningAlgorithm,
     SignRequest,
+    UsedMaterial,
     VerifyMacRequest,
     VerifyRequest,
 )
@@ -46,6 +51,7 @@ from kmsq_schemas.models.base import Reply, Request, Unpicklable
 from kmsq_schemas.operations import SPECS
 
 SECRET = b"secret-bytes"
+MATERIAL = "0" * limits.KEY_MATERIAL_ID_CHARS
 BEARERS: list[Request | Reply] = [
     EncryptRequest(key_id="k", plaintext=SECRET),
     DecryptReply(key_id="k", plaintext=SECRET, encryption_algorithm=EncryptionAlgorithm.SYMMETRIC_DEFAULT),
@@ -75,8 +81,20 @@ BEARERS: list[Request | Reply] = [
     DecapsulateReply(key_id="k", shared_secret=SECRET, encapsulation_algorithm=EncapsulationAlgorithm.ML_KEM),
     GenerateMacRequest(key_id="k", message=SECRET, mac_algorithm=MacAlgorithm.HMAC_SHA_256),
     VerifyMacRequest(key_id="k", message=SECRET, mac=b"m", mac_algorithm=MacAlgorithm.HMAC_SHA_256),
+    BatchEncryptRequest(key_id="k", plaintexts=[SECRET]),
+    BatchDecryptReply(
+        plaintexts=[SECRET, None],
+        encryption_algorithm=EncryptionAlgorithm.SYMMETRIC_DEFAULT,
+        key_materials=[UsedMaterial(key_id="k", key_material_id=MATERIAL)],
+        key_material_indexes=[0, None],
+        failed=[],
+    ),
+    BatchGenerateDataKeyReply(
+        key_id="k", key_material_id=MATERIAL, plaintexts=[SECRET], ciphertext_blobs=[b"c"], failed=[]
+    ),
+    BatchGenerateMacRequest(key_id="k", messages=[SECRET], mac_algorithm=MacAlgorithm.HMAC_SHA_256),
 ]
-SECRET_MEMBERS = {"plaintext", "private_key_plaintext", "shared_secret", "message"}
+SECRET_MEMBERS = {"plaintext", "plaintexts", "private_key_plaintext", "shared_secret", "message", "messages"}
 MESSAGES = [model for spec in SPECS.values() for model in (spec.request, spec.reply)]
 
 

@@ -63,6 +63,14 @@ def test_each_operation_goes_to_one_queue() -> None:
             "GenerateDataKeyPairWithoutPlaintext",
             "GetParametersForImport",
         },
+        "kmsq.batch": {
+            "BatchEncrypt",
+            "BatchDecrypt",
+            "BatchReEncrypt",
+            "BatchGenerateDataKey",
+            "BatchGenerateDataKeyWithoutPlaintext",
+            "BatchGenerateMac",
+        },
         "kmsq.read": {
             "DescribeKey",
             "ListKeys",
@@ -191,7 +199,7 @@ def test_the_worker_s_patterns() -> None:
     assert WORKER.permissions == Permissions(
         configure="^$",
         write=r"^(kmsq\.replies|kmsq\.dead)$",
-        read=r"^(kmsq\.crypto|kmsq\.slow|kmsq\.read|kmsq\.admin)$",
+        read=r"^(kmsq\.crypto|kmsq\.slow|kmsq\.batch|kmsq\.read|kmsq\.admin)$",
     )
 
 

@@ -76,5 +76,6 @@ def test_the_page_tells_queue_and_change() -> None:
     assert found["Sign"] == ["yes", "`kmsq.slow`", "no"]
     assert found["CreateGrant"] == ["yes", "`kmsq.admin`", "yes"]
     assert found["GetAccountPolicy"] == ["yes, kmsq's own", "`kmsq.read`", "no"]
+    assert found["BatchDecrypt"] == ["yes, kmsq's own", "`kmsq.batch`", "no"]
     assert found["ReplicateKey"] == [f"no: {UNSUPPORTED_OPERATIONS['ReplicateKey']}", "–", "–"]
-    assert "48 of AWS KMS's 56 operations are served; 2 more are kmsq's own." in PAGE
+    assert "48 of AWS KMS's 56 operations are served; 8 more are kmsq's own." in PAGE

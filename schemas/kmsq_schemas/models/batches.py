@@ -200,13 +200,17 @@ class BatchReEncryptRequest(BatchRequest):
 
 
 class BatchReEncryptReply(Reply):
-    """`key_id` is the destination; the sources are told as in `BatchDecryptReply`."""
+    """
+    `key_id` is the destination; the sources are told as in `BatchDecryptReply`.
+
+    Of the destination nothing is said if there is no item that the caller may re-encrypt to it.
+    """
 
     ciphertext_blobs: BlobsOrNulls
-    key_id: KeyId
+    key_id: KeyId | None = None
     source_encryption_algorithm: EncryptionAlgorithm
     destination_encryption_algorithm: EncryptionAlgorithm
-    destination_key_material_id: KeyMaterialId
+    destination_key_material_id: KeyMaterialId | None = None
     source_key_materials: UsedMaterials
     source_key_material_indexes: MaterialIndexes
     failed: FailedItems
@@ -225,9 +229,6 @@ class _BatchDataKeyRequest(DataKeyLength, BatchRequest):
         """See `BatchRequest`."""
         return self.number_of_keys
 
-    def _result_bytes(self) -> Sequence[int]:
-        return [2 * self.data_key_bytes + BLOB_OVERHEAD_BYTES] * self.number_of_keys
-
     @model_validator(mode="after")
     def _one_context_each(self) -> Self:
         self._require_one_each(self.encryption_contexts)
@@ -236,6 +237,9 @@ class _BatchDataKeyRequest(DataKeyLength, BatchRequest):
 
 class BatchGenerateDataKeyRequest(_BatchDataKeyRequest):
     """Generate up to 10,000 data keys and return them in plaintext and wrapped."""
+
+    def _result_bytes(self) -> Sequence[int]:
+        return [2 * self.data_key_bytes + BLOB_OVERHEAD_BYTES] * self.number_of_keys
 
 
 class BatchGenerateDataKeyReply(Unpicklable, Reply):
@@ -248,6 +252,9 @@ class BatchGenerateDataKeyReply(Unpicklable, Reply):
 
 class BatchGenerateDataKeyWithoutPlaintextRequest(_BatchDataKeyRequest):
     """Generate up to 10,000 data keys and return them wrapped only."""
+
+    def _result_bytes(self) -> Sequence[int]:
+        return [self.data_key_bytes + BLOB_OVERHEAD_BYTES] * self.number_of_keys
 
 
 class BatchGenerateDataKeyWithoutPlaintextReply(Reply):
