@@ -12,6 +12,7 @@ kmsq: a key management service whose front door is a message queue. The producer
 
 from kmsq import errors
 from kmsq.client import Client
+from kmsq.envelope import CellKey, DataKeyCache, Envelope, EnvelopeHeader
 from kmsq.errors import KmsqError, ServiceError
 from kmsq.retry import RetryPolicy
 from kmsq_schemas import models
@@ -39,12 +40,16 @@ from kmsq_schemas.operations import Operation
 
 __all__ = [
     "AliasListEntry",
+    "CellKey",
     "Client",
     "ContentType",
     "CreateKeyReply",
+    "DataKeyCache",
     "DecryptReply",
     "DescribeKeyReply",
     "EncryptReply",
+    "Envelope",
+    "EnvelopeHeader",
     "GenerateDataKeyReply",
     "GenerateDataKeyWithoutPlaintextReply",
     "GenerateRandomReply",

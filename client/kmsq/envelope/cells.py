@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kmsq.envelope.context import encode_context
 from kmsq.envelope.derivation import COMMITMENT_BYTES, IV_BYTES, TAG_BYTES, derive, derive_committed
-from kmsq.envelope.kms import DataKeys, Rewrapping, check_wrapped, rewrap
+from kmsq.envelope.kms import DataKeys, Rewrapping, check_wrapped, rewrap_key
 from kmsq.envelope.secret import DataKey
 from kmsq.errors import EnvelopeLimitExceeded, InvalidEnvelope
 from kmsq_schemas.models import DataKeySpec
@@ -146,5 +146,5 @@ async def rewrap_cell_key(kms: Rewrapping, stored: bytes, context: Mapping[str, 
 
     The cells and their key stay the same; only its wrapping changes, by ReEncrypt. Raises `KmsqError`.
     """
-    rewrapped = await rewrap(kms, wrapped_of(stored), context, destination_key_id)
+    rewrapped = await rewrap_key(kms, wrapped_of(stored), context, destination_key_id)
     return STORED_VERSION + stored[_COMMITMENT] + rewrapped

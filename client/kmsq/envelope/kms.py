@@ -21,9 +21,13 @@ class DataKeys(Protocol):
         """Make a data key, returned in plaintext and wrapped under `key_id`. Raises `KmsqError`."""
 
     async def decrypt(
-        self, ciphertext_blob: bytes, *, encryption_context: Mapping[str, str] | None = None
+        self,
+        ciphertext_blob: bytes,
+        *,
+        encryption_context: Mapping[str, str] | None = None,
+        key_id: str | None = None,
     ) -> DecryptReply:
-        """Unwrap a data key. Raises `KmsqError`."""
+        """Unwrap a data key; if `key_id` is given, only one that is wrapped under it. Raises `KmsqError`."""
 
 
 class Rewrapping(Protocol):
@@ -47,7 +51,7 @@ def check_wrapped(wrapped: bytes) -> bytes:
     return wrapped
 
 
-async def rewrap(kms: Rewrapping, wrapped: bytes, context: Mapping[str, str], destination_key_id: str) -> bytes:
+async def rewrap_key(kms: Rewrapping, wrapped: bytes, context: Mapping[str, str], destination_key_id: str) -> bytes:
     """Return a wrapped data key as it is under `destination_key_id`, in the same `context`. Raises `KmsqError`."""
     given = context or None
     reply = await kms.re_encrypt(
