@@ -80,9 +80,9 @@ def test_a_change_takes_and_gives_what_the_contract_says(operation: Operation) -
 
 
 @pytest.mark.parametrize("operation", [name for name in TURN_OPERATIONS if SPECS[name].queue is not Queue.READ])
-def test_operations_of_the_slow_queue_are_awaited_and_quick_cryptography_is_not(operation: Operation) -> None:
-    is_slow = SPECS[operation].queue is Queue.SLOW
-    assert inspect.iscoroutinefunction(TURN_OPERATIONS[operation].run) is is_slow
+def test_what_takes_long_is_awaited_and_quick_cryptography_is_not(operation: Operation) -> None:
+    takes_long = SPECS[operation].queue in {Queue.SLOW, Queue.BATCH}
+    assert inspect.iscoroutinefunction(TURN_OPERATIONS[operation].run) is takes_long
 
 
 def test_only_creating_a_key_shares_the_lock() -> None:

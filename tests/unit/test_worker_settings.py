@@ -24,7 +24,7 @@ def with_(**changes: str | None) -> dict[str, str]:
 
 def test_four_variables_are_enough() -> None:
     settings = load(MINIMAL)
-    assert settings.queues == (Queue.CRYPTO, Queue.SLOW, Queue.READ, Queue.ADMIN)
+    assert settings.queues == (Queue.CRYPTO, Queue.SLOW, Queue.BATCH, Queue.READ, Queue.ADMIN)
     assert (settings.turn_max, settings.principal_max, settings.drain_seconds) == (256, 500, 20)
     assert (settings.on_demand_rotations, settings.scheduler_seconds) == (25, 10)
     assert (settings.health_host, settings.health_port, settings.log_level) == ("127.0.0.1", 8080, "INFO")
@@ -143,7 +143,7 @@ def test_settings_are_shown_without_passwords() -> None:
     assert found["KMSQ_AMQP_URL"] == "amqp://kmsq-worker:***@broker/"
     assert found["KMSQ_DATABASE_URL"] == "postgresql://kmsq_crypto:***@database/kmsq"
     assert found["KMSQ_ADMINISTRATORS"] == "alice,bob"
-    assert found["KMSQ_QUEUES"] == "crypto,slow,read,admin"
+    assert found["KMSQ_QUEUES"] == "crypto,slow,batch,read,admin"
     assert found["KMSQ_ROOT_KEY_FILE"] == "/etc/kmsq/root.key"
     assert set(found) == {f"KMSQ_{name.upper()}" for name in Settings.__dataclass_fields__}
     assert CANARY not in shown()

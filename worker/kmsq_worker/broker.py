@@ -35,7 +35,9 @@ CONNECT_TIMEOUT_SECONDS = 10
 CLOSE_TIMEOUT_SECONDS = 2  # for a polite goodbye; a frozen broker must not hold up the next session
 CONFIRM_TIMEOUT_SECONDS = 600  # through a memory alarm, but well before the broker's consumer timeout of 30 minutes
 PREFETCH = 1_000  # per queue; aiormq scans all outstanding confirms on a multiple ack: not much more
+BATCH_PREFETCH = 32  # of the batch queue: requests and their replies can have 4 MiB each
 SLOW_PREFETCH = 250  # of the slow queue: what waits in one worker cannot be taken by another that is idle
+_PREFETCHES = {Queue.SLOW: SLOW_PREFETCH, Queue.BATCH: BATCH_PREFETCH}
 
 _READ_STRICTLY = BasicProperties.unmarshal
 _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
@@ -107,7 +109,7 @@ class Broker:
 
         self._consuming[queue] = channel
         with translated():
-            await channel.basic_qos(prefetch_count=SLOW_PREFETCH if queue is Queue.SLOW else PREFETCH)
+            await channel.basic_qos(prefetch_count=_PREFETCHES.get(queue, PREFETCH))
             consuming = await channel.basic_consume(queue.value, enqueue)
         self._consumer_tags[queue] = consuming.consumer_tag or ""
 

@@ -21,7 +21,7 @@ from kmsq_schemas.message import (
     is_principal,
     parse_reply_to,
 )
-from kmsq_schemas.models import Request
+from kmsq_schemas.models import BatchRequest, Request
 from kmsq_schemas.operations import SPECS, Operation, OperationSpec
 from kmsq_worker.errors import (
     ExpiredException,
@@ -126,9 +126,21 @@ def parse(delivery: Delivery, caller: Caller, now: int) -> Parsed:
         message = "content_type must be application/json or application/cbor."
         raise ValidationException(message) from None
     try:
-        return Parsed(decode(caller.spec.request, delivery.body, content_type), content_type, deadline)
+        request = decode(caller.spec.request, delivery.body, content_type)
     except MalformedBody as error:
         raise ValidationException(str(error)) from error
+    if isinstance(request, BatchRequest):
+        _check_reply_size(request, content_type)
+    return Parsed(request, content_type, deadline)
+
+
+def _check_reply_size(request: BatchRequest, content_type: ContentType) -> None:
+    size = request.reply_max_bytes(content_type)
+    if size > limits.MESSAGE_MAX_BYTES:
+        message = (
+            f"The reply could have {size} bytes; at most {limits.MESSAGE_MAX_BYTES} are allowed: send fewer items."
+        )
+        raise ValidationException(message)
 
 
 def _check_headers(delivery: Delivery) -> None:

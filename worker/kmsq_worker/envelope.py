@@ -6,7 +6,7 @@ Pure: no I/O but the operating system's randomness. Every function that opens fa
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Final
@@ -46,6 +46,9 @@ _MATERIAL_NUMBER: Final = slice(18, 22)
 _SALT: Final = slice(22, 38)
 _COMMITMENT: Final = slice(38, 70)
 _IV: Final = slice(70, 82)
+_NAMED_MATERIAL: Final = slice(2, 22)
+_DERIVATION: Final = slice(2, 38)  # key id, material number and salt: with the material, all that a derivation takes
+_IVS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,16 @@ def parse_header(blob: bytes) -> BlobHeader:
     """
     _check_layout(blob)
     return BlobHeader(_key_id_text(blob[_KEY_ID]), int.from_bytes(blob[_MATERIAL_NUMBER], "big"))
+
+
+def named_material(blob: bytes) -> bytes:
+    """
+    Return the 20 bytes in which `blob` names key and material: what blobs of one material have in common.
+
+    Raises what `parse_header` does.
+    """
+    _check_layout(blob)
+    return blob[_NAMED_MATERIAL]
 
 
 def seal(material: Secret, header: BlobHeader, plaintext: bytes, context: Mapping[str, str]) -> bytes:
@@ -103,6 +116,72 @@ def unsafe_seal_with(  # what seal takes, and the two values that make it determ
     number = header.material_number.to_bytes(MATERIAL_NUMBER_BYTES, "big")
     front = b"".join((_PREFIX, key_id, number, salt, commitment, iv))
     return front + AESGCM(message_key).encrypt(iv, plaintext, front + associated)
+
+
+class Sealer:
+    """
+    Seals any number of plaintexts under one derivation: one random salt, hence one message key and commitment.
+
+    Each has its own random IV, so what SP 800-38D allows under one key, 2³² messages, is far beyond any batch. That two
+    blobs share a salt tells that they were sealed together, which whoever sees both in one batch knows anyway.
+    """
+
+    def __init__(self, material: Secret, header: BlobHeader) -> None:
+        """Derive from `material` (32 bytes) with a fresh salt; `header` names it."""
+        salt, key_id = os.urandom(SALT_BYTES), _key_id_bytes(header.key_id)
+        message_key, commitment = _derive(material, salt, key_id)
+        number = header.material_number.to_bytes(MATERIAL_NUMBER_BYTES, "big")
+        self._front = b"".join((_PREFIX, key_id, number, salt, commitment))
+        self._encrypt = AESGCM(message_key).encrypt
+        self._ivs: Iterator[bytes] = iter(())
+
+    def seal(self, plaintext: bytes, associated: bytes) -> bytes:
+        """
+        Do what the function `seal` does, with a context that `encode_context` has encoded as `associated`.
+
+        Raises `ValidationException` for a plaintext beyond its limits.
+        """
+        if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
+            message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
+            raise ValidationException(message)
+        iv = self._fresh_iv()
+        front = self._front + iv
+        return front + self._encrypt(iv, plaintext, front + associated)
+
+    def _fresh_iv(self) -> bytes:
+        iv = next(self._ivs, None)
+        if iv is None:  # one call of the operating system gives many; each is used once
+            fresh = os.urandom(_IVS_AT_ONCE * IV_BYTES)
+            self._ivs = (fresh[start : start + IV_BYTES] for start in range(0, len(fresh), IV_BYTES))
+            iv = next(self._ivs)
+        return iv
+
+
+class Opener:
+    """Opens any number of blobs; those that were sealed under one derivation share it here, too."""
+
+    def __init__(self) -> None:
+        self._derived: dict[bytes, tuple[AESGCM, bytes]] = {}
+
+    def open(self, material: Secret, blob: bytes, associated: bytes) -> bytes:
+        """
+        Do what `open_blob` does, with a context that `encode_context` has encoded as `associated`.
+
+        `material` is the one that the blob's header names. Raises `InvalidCiphertextException`.
+        """
+        _check_layout(blob)
+        derivation = blob[_DERIVATION]
+        derived = self._derived.get(derivation)
+        if derived is None:
+            message_key, commitment = _derive(material, blob[_SALT], blob[_KEY_ID])
+            derived = self._derived[derivation] = AESGCM(message_key), commitment
+        cipher, commitment = derived
+        if not compare_digest(commitment, blob[_COMMITMENT]):
+            raise InvalidCiphertextException(reason="commitment")
+        try:
+            return cipher.decrypt(blob[_IV], blob[HEADER_BYTES:], blob[:HEADER_BYTES] + associated)
+        except InvalidTag as error:
+            raise InvalidCiphertextException(reason="tag") from error
 
 
 def open_blob(material: Secret, blob: bytes, context: Mapping[str, str]) -> bytes:

@@ -43,6 +43,12 @@ class Touched:
     """Those that allowed what no policy allowed, or that the request is about."""
     doubts: list[Tampered] = field(default_factory=list)
     """What only a change meanwhile explains: an alarm if the commit stands."""
+    count: int = 1
+    """How many items the request has: more than one only in a batch."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Which items of a batch failed, as ranges of indices by error code and reason."""
+    context_digests: list[str] = field(default_factory=list)
+    """Of the contexts of a batch whose items have their own: see `operations.batches.contexts`."""
     wrote: dict[str, str | None] = field(default_factory=dict)
     """The MACs of the rows that a change wrote, in hexadecimal, by subject; None for a deleted one."""
 
@@ -58,8 +64,12 @@ class Touched:
             said["grants"] = self.grants
         if self.contexts:
             said["contexts"] = self.contexts
+        if self.context_digests:
+            said["context_digests"] = self.context_digests
         if self.wrote:
             said["wrote"] = self.wrote
+        if self.failed:
+            said["failed"] = self.failed
         return said
 
 
@@ -94,6 +104,18 @@ class Execution(ABC):
         """
         if context:
             self.touched.contexts.append(context)
+        return self.decide(action, key, context=context, values=values, target=target)
+
+    def decide(
+        self,
+        action: str,
+        key: Key,
+        *,
+        context: Mapping[str, str] | None = None,
+        values: Values = NOTHING,
+        target: Grant | None = None,
+    ) -> Grant | None:
+        """Do what `authorize` does, for those who note the context themselves."""
         account_policy = self.account_policy()
         access = Access(
             principal=self.arn,
@@ -104,7 +126,7 @@ class Execution(ABC):
         )
         grants = key.grants.of(self.arn) if key.grants.rows else ()
         grant = authorize_key(access, key.policy, account_policy, self.account.root_arn, grants, target=target)
-        if grant is not None:
+        if grant is not None and grant.grant_id not in self.touched.grants:
             self.touched.grants.append(grant.grant_id)
         return grant
 

@@ -91,7 +91,7 @@ class Item:
         if isinstance(self.outcome, KmsError | Refused) and self.outcome.reason:
             entry["reason"] = self.outcome.reason
         entry |= self.touched.facts()
-        entry["count"] = 1
+        entry["count"] = self.touched.count
         return audit.encode_record(entry)
 
 

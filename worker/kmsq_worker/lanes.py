@@ -31,6 +31,8 @@ from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.turn import TurnLoop
 
 SLOW_TURN_MAX = 4  # requests: all of a turn wait for the last, and a key pair can take a second
+BATCH_TURN_MAX = 4  # requests of up to 10,000 items: while one turn commits, the next is at work
+BATCH_PRINCIPAL_MAX = 24  # of the batch queue's prefetch
 SLOW_PRINCIPAL_MAX = 200  # of the slow queue's prefetch: nobody fills it alone, so that the inbox sees the others
 SCHEDULER_LANE = "scheduler"
 
@@ -58,8 +60,14 @@ class Worker:
 
 def inbox_of(queue: Queue, settings: Settings) -> Inbox:
     """Build the inbox of a queue."""
-    most = settings.principal_max
-    return Inbox(principal_max=min(most, SLOW_PRINCIPAL_MAX) if queue is Queue.SLOW else most)
+    most = {Queue.SLOW: SLOW_PRINCIPAL_MAX, Queue.BATCH: BATCH_PRINCIPAL_MAX}.get(queue, settings.principal_max)
+    return Inbox(principal_max=min(most, settings.principal_max))
+
+
+def turn_max_of(queue: Queue, settings: Settings) -> int:
+    """Return how many requests of a queue share a turn."""
+    most = {Queue.SLOW: SLOW_TURN_MAX, Queue.BATCH: BATCH_TURN_MAX}.get(queue, settings.turn_max)
+    return min(most, settings.turn_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class Shared:
             suspects=self.suspects,
             clock=worker.clock,
             telemetry=worker.telemetry,
-            turn_max=min(SLOW_TURN_MAX, settings.turn_max) if queue is Queue.SLOW else settings.turn_max,
+            turn_max=turn_max_of(queue, settings),
             used=self.last_uses.note,
             reached=worker.reached,
         )

@@ -46,8 +46,9 @@ class LastUses:
         if turn.committed_at is None:
             raise RuntimeError("not committed")
         for item in turn.items:
-            if isinstance(item.outcome, Reply) and item.operation_name in _TRACKED:
-                self._note(item.touched.keys, item.operation_name, turn.committed_at, item.delivery.message_id or "")
+            operation = "" if item.caller is None else item.caller.operation.of_one
+            if isinstance(item.outcome, Reply) and operation in _TRACKED:
+                self._note(item.touched.keys, operation, turn.committed_at, item.delivery.message_id or "")
 
     async def run(self) -> None:
         """Write what was noted, for ever. Raises `Unavailable`."""

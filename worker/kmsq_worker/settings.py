@@ -38,7 +38,7 @@ class Settings:
     administrators: tuple[str, ...]
     """Principals that always may put the account policy and that default key policies let administer."""
     queues: tuple[Queue, ...]
-    """Which queues to serve: crypto, slow, read, admin."""
+    """Which queues to serve: crypto, slow, batch, read, admin."""
     turn_max: int
     """Requests a turn, at most."""
     principal_max: int
@@ -85,7 +85,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=source.choice("LOG_LEVEL", "INFO", _LEVELS),
     )
     if Queue.ADMIN in settings.queues and settings.changes_database_url is None:
-        message = "KMSQ_CHANGES_DATABASE_URL is needed to serve the admin queue (or set KMSQ_QUEUES=crypto,slow,read)"
+        message = "KMSQ_CHANGES_DATABASE_URL is needed to serve the admin queue (or set KMSQ_QUEUES=crypto,slow,batch,read)"
         raise SettingsError(message)
     return settings
 

@@ -46,7 +46,7 @@ def settings() -> None:
     KMSQ_CHANGES_DATABASE_URL  postgresql://kmsq_change:…@…    as a member of kmsq_change, for the admin queue
     KMSQ_ROOT_KEY_FILE         made by `kmsq-worker root-key create`
     KMSQ_ADMINISTRATORS        broker users, separated by commas
-    KMSQ_QUEUES                crypto,slow,read,admin (default: all)
+    KMSQ_QUEUES                crypto,slow,batch,read,admin (default: all)
     KMSQ_TURN_MAX              256      requests a turn
     KMSQ_PRINCIPAL_MAX         500      waiting requests of one principal before it is throttled
     KMSQ_ON_DEMAND_ROTATIONS   25       of one key, at most

@@ -19,6 +19,7 @@ from kmsq_worker.execution import TurnExecution
 from kmsq_worker.operations import (
     aliases,
     asymmetric,
+    batches,
     creation,
     data_key_pairs,
     data_keys,
@@ -84,6 +85,18 @@ TURN_OPERATIONS: Mapping[Operation, TurnOperation] = MappingProxyType(
         Operation.DECAPSULATE: TurnOperation(wants.the_key, asymmetric.decapsulate),
         Operation.GENERATE_MAC: TurnOperation(wants.the_key, macs.generate_mac),
         Operation.VERIFY_MAC: TurnOperation(wants.the_key, macs.verify_mac),
+        Operation.BATCH_ENCRYPT: TurnOperation(wants.the_key, batches.encryption.batch_encrypt),
+        Operation.BATCH_DECRYPT: TurnOperation(
+            batches.encryption.wants_batch_decrypt, batches.encryption.batch_decrypt
+        ),
+        Operation.BATCH_RE_ENCRYPT: TurnOperation(
+            batches.re_encryption.wants_batch_re_encrypt, batches.re_encryption.batch_re_encrypt
+        ),
+        Operation.BATCH_GENERATE_DATA_KEY: TurnOperation(wants.the_key, batches.data_keys.batch_generate_data_key),
+        Operation.BATCH_GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: TurnOperation(
+            wants.the_key, batches.data_keys.batch_generate_data_key_without_plaintext
+        ),
+        Operation.BATCH_GENERATE_MAC: TurnOperation(wants.the_key, batches.macs.batch_generate_mac),
         Operation.DESCRIBE_KEY: TurnOperation(wants.the_key, lifecycle.describe_key),
         Operation.LIST_KEYS: TurnOperation(wants.nothing, lifecycle.list_keys),
         Operation.LIST_ALIASES: TurnOperation(aliases.wants_aliases, aliases.list_aliases),

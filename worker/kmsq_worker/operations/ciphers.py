@@ -96,7 +96,14 @@ class _Symmetric:
     def locate(self, execution: TurnExecution, blob: bytes, key_id: str | None) -> Source:
         """Locate the key that the blob names, and hold it against the key that the request names."""
         header = envelope.parse_header(blob)
-        expected = None if key_id is None else execution.locate(key_id)
+        return self.locate_named(execution, header, None if key_id is None else execution.locate(key_id))
+
+    def locate_named(self, execution: TurnExecution, header: BlobHeader, expected: Key | None) -> Source:
+        """
+        Locate the key that a blob's header names, which has to be the `expected` one.
+
+        Raises `IncorrectKeyException`, `InvalidCiphertextException` and others of `TurnExecution.locate`.
+        """
         if expected is not None and expected.key_id != header.key_id:
             message = "The key ID in the request does not identify a CMK that can perform this operation."
             raise IncorrectKeyException(message)

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 
 from kmsq_schemas.models import (
+    BatchEncryptRequest,
+    BatchGenerateDataKeyRequest,
+    BatchGenerateDataKeyWithoutPlaintextRequest,
+    BatchGenerateMacRequest,
     DecapsulateRequest,
     DeriveSharedSecretRequest,
     DescribeKeyRequest,
@@ -30,7 +34,11 @@ from kmsq_worker.arn import Account, parse_key_reference
 from kmsq_worker.view import Wanted
 
 NamesKey = (
-    DecapsulateRequest
+    BatchEncryptRequest
+    | BatchGenerateDataKeyRequest
+    | BatchGenerateDataKeyWithoutPlaintextRequest
+    | BatchGenerateMacRequest
+    | DecapsulateRequest
     | DeriveSharedSecretRequest
     | DescribeKeyRequest
     | EncapsulateRequest

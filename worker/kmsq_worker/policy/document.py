@@ -29,22 +29,25 @@ class Policy:
     """
     A policy, ready to be evaluated.
 
-    `condition_keys` are the names in `Access.values` that it may ask for: others need not be supplied.
+    `condition_keys` are the names in `Access.values` that it may ask for: others need not be supplied. `reads_context`
+    tells whether any decision can depend on the encryption context.
     """
 
     denies: tuple[Statement, ...]
     allows: tuple[Statement, ...]
     condition_keys: frozenset[str]
+    reads_context: bool
 
     @classmethod
     def of(cls, statements: Iterable[Statement]) -> "Policy":
         """Put the statements where the evaluation wants them; their order never matters."""
         statements = tuple(statements)
-        conditions = (condition for statement in statements for condition in statement.conditions)
+        keys = [condition.key for statement in statements for condition in statement.conditions]
         return cls(
             denies=tuple(statement for statement in statements if statement.effect is Effect.DENY),
             allows=tuple(statement for statement in statements if statement.effect is Effect.ALLOW),
-            condition_keys=frozenset(condition.key.supplied for condition in conditions if condition.key.supplied),
+            condition_keys=frozenset(key.supplied for key in keys if key.supplied),
+            reads_context=any(key.reads_context for key in keys),
         )
 
 

@@ -79,6 +79,7 @@ class Key:
     kinds: frozenset[Kind]
     read: Read
     supplied: str | None = None
+    reads_context: bool = False
 
 
 def find(name: str) -> Key:
@@ -133,8 +134,8 @@ def _listed(name: ConditionKey, read: Read) -> Key:
     return Key(name, frozenset({Kind.TEXT}), read, supplied=name)
 
 
-def _known(name: str, kind: Kind, read: Read) -> Key:
-    return Key(name, frozenset({kind}), read)
+def _known(name: str, kind: Kind, read: Read, *, reads_context: bool = False) -> Key:
+    return Key(name, frozenset({kind}), read, reads_context=reads_context)
 
 
 def _pair(prefix: str, suffix: str) -> Key:
@@ -148,7 +149,7 @@ def _pair(prefix: str, suffix: str) -> Key:
         values = access.spelt(prefix, known, folded)
         return tuple(values) if len(values) <= SPELLINGS_MAX else None
 
-    return Key(prefix + suffix, frozenset({Kind.TEXT}), read, supplied)
+    return Key(prefix + suffix, frozenset({Kind.TEXT}), read, supplied, reads_context=prefix == ENCRYPTION_CONTEXT)
 
 
 def _resource_tags(access: Access) -> Mapping[str, str] | None:
@@ -215,7 +216,7 @@ _KEYS: Final = {
         _known("aws:PrincipalType", Kind.TEXT, lambda _: ("User",)),
         _known("aws:username", Kind.TEXT, lambda access: (access.principal.rpartition("/")[2],)),
         _known("kms:CallerAccount", Kind.TEXT, lambda access: (access.principal.split(":")[4],)),
-        _known(ENCRYPTION_CONTEXT_KEYS, Kind.TEXT, lambda access: tuple(access.context)),
+        _known(ENCRYPTION_CONTEXT_KEYS, Kind.TEXT, lambda access: tuple(access.context), reads_context=True),
         # Policies made for AWS ask it to let AWS services create grants. There are none here, so it is always false.
         _known("kms:GrantIsForAWSResource", Kind.BOOL, lambda _: (False,)),
     )
