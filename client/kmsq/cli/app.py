@@ -12,6 +12,7 @@ from kmsq.cli.aliases import alias
 from kmsq.cli.data import decrypt, encrypt, random, reencrypt
 from kmsq.cli.data_key import data_key, data_key_pair
 from kmsq.cli.doctor import doctor
+from kmsq.cli.file import file
 from kmsq.cli.files import on_terminal
 from kmsq.cli.grants import grant
 from kmsq.cli.importing import import_
@@ -98,6 +99,7 @@ COMMANDS = (
     encrypt,
     decrypt,
     reencrypt,
+    file,
     data_key,
     data_key_pair,
     random,

@@ -14,7 +14,7 @@ from kmsq.envelope.kms import DataKeys
 from kmsq.envelope.message import begin_opening, begin_sealing
 from kmsq.envelope.secret import DataKey
 from kmsq.envelope.streams import Target, open_bytes, open_steps, seal_bytes, seal_steps
-from kmsq.errors import InvalidEnvelope
+from kmsq.errors import InvalidEnvelope, InvalidRequest
 from kmsq_schemas.models import DataKeySpec
 
 INLINE_MAX_BYTES = 256 * 1024  # takes about 50 µs, which is what a thread would cost
@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 class Envelope:
     """
-    Encrypts under data keys of one key, named by key id, key ARN, alias name or alias ARN; decrypts every envelope.
+    Encrypts under data keys of one key, named by key id, key ARN, alias name or alias ARN; decrypts every envelope,
+    for which no `key_id` is needed.
 
         envelope = Envelope(client, "alias/orders")
         sealed = await envelope.encrypt(b"any length", context={"order": "17"})
@@ -36,7 +37,7 @@ class Envelope:
     audit log.
     """
 
-    def __init__(self, kms: DataKeys, key_id: str, *, cache: DataKeyCache | None = None) -> None:
+    def __init__(self, kms: DataKeys, key_id: str | None = None, *, cache: DataKeyCache | None = None) -> None:
         self._kms = kms
         self._key_id = key_id
         self._cache = cache
@@ -113,18 +114,20 @@ class Envelope:
     async def _begin(
         self, context: Mapping[str, str], plaintext_bytes: int | None
     ) -> tuple[EnvelopeHeader, ChunkSealer]:
-        encoded = encode_context(context)
+        encoded, key_id = encode_context(context), self._key_id
+        if key_id is None:
+            raise InvalidRequest("this Envelope has no key to encrypt under: give it a key_id")
 
         async def fetch() -> WrappedDataKey:
             reply = await self._kms.generate_data_key(
-                self._key_id, encryption_context=context or None, key_spec=DataKeySpec.AES_256
+                key_id, encryption_context=context or None, key_spec=DataKeySpec.AES_256
             )
             return WrappedDataKey(DataKey(reply.plaintext), reply.ciphertext_blob)
 
         if self._cache is None or plaintext_bytes is None:
             key = await fetch()
         else:
-            key = await self._cache.for_sealing((self._key_id, encoded), plaintext_bytes, fetch)
+            key = await self._cache.for_sealing((key_id, encoded), plaintext_bytes, fetch)
         return begin_sealing(key.data_key, key.wrapped, encoded)
 
     async def _data_key(self, header: EnvelopeHeader, key_id: str | None) -> DataKey:
