@@ -8,7 +8,9 @@ import asyncio
 import json
 import sys
 import time
+from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import aio_pika
 import uvloop
@@ -22,16 +24,22 @@ from kmsq_schemas import message, topology
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to send. `reply_exchange` is empty for replies through the default exchange."""
+    """What to send. `reply_exchange` is empty for replies through the default exchange; `body` is base64."""
 
     url: str
-    exchange: str
     routing_key: str
     type: str
     body: str
     in_flight: int
     seconds: float
-    reply_exchange: str
+    exchange: str = ""
+    reply_exchange: str = ""
+    content_type: str = "application/json"
+
+    @classmethod
+    def of(cls, body: bytes, **others: Any) -> "Job":
+        """Make the job of sending `body`."""
+        return cls(body=b64encode(body).decode(), **others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Load:
 
     def __init__(self, job: Job, channel: Channel) -> None:
         self._job = job
+        self._body = b64decode(job.body)
         self._channel = channel
         self._user = URL(job.url).user or ""
         self._instance = message.new_instance()
@@ -86,7 +95,7 @@ class Load:
         self._number += 1
         correlation_id = f"{self._number:012d}"
         properties = Basic.Properties(
-            content_type="application/json",
+            content_type=self._job.content_type,
             correlation_id=correlation_id,
             delivery_mode=2,
             headers={message.HEADER_VERSION: message.PROTOCOL_VERSION},
@@ -97,7 +106,7 @@ class Load:
         )
         self._sent[correlation_id] = time.perf_counter()
         await self._channel.basic_publish(
-            self._job.body.encode(),
+            self._body,
             exchange=self._job.exchange,
             routing_key=self._job.routing_key,
             properties=properties,
