@@ -47,6 +47,7 @@ class Touched:
     """How many items the request has: more than one only in a batch."""
     failed: dict[str, str] = field(default_factory=dict)
     """Which items of a batch failed, as ranges of indices by error code and reason."""
+    failed_count: int = 0
     context_digests: list[str] = field(default_factory=list)
     """Of the contexts of a batch whose items have their own: see `operations.batches.contexts`."""
     wrote: dict[str, str | None] = field(default_factory=dict)

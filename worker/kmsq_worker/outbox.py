@@ -7,7 +7,7 @@ from typing import assert_never
 from kmsq_schemas.codec import ContentType, encode
 from kmsq_schemas.message import ERROR_TYPE
 from kmsq_schemas.models import ErrorReply, Reply
-from kmsq_schemas.operations import Operation
+from kmsq_schemas.operations import Operation, Queue
 from kmsq_schemas.topology import reply_routing_key
 from kmsq_worker.decode import Clock, content_type_of, traceparent_of
 from kmsq_worker.errors import KmsError, Refused
@@ -67,6 +67,8 @@ class Outbox:
         await self._settler.acknowledge([item.delivery for item in items])
         for item in items:
             self._telemetry.request(item.operation_name, item.outcome_name, item.delivery.arrived)
+            if item.delivery.queue is Queue.BATCH and isinstance(item.outcome, Reply):
+                self._telemetry.items(item.operation_name, item.touched.count, item.touched.failed_count)
         self._reached("acknowledged")
 
     def _outgoing(self, item: Item, server_time: int, lost: list[Lost]) -> OutgoingReply:

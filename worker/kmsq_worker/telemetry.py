@@ -60,6 +60,9 @@ class Telemetry:
             buckets=_DURATIONS,
             registry=registry,
         )
+        self._items = Counter(
+            "kmsq_batch_items", "Items of answered batches.", ["operation", "outcome"], registry=registry
+        )
         self._waits = Histogram(
             "kmsq_queue_wait_seconds", "From delivery to the turn.", ["lane"], buckets=_DURATIONS, registry=registry
         )
@@ -105,6 +108,11 @@ class Telemetry:
         """Count an answered request."""
         self._requests.labels(operation, outcome).inc()
         self._durations.labels(operation).observe(time.monotonic() - arrived)
+
+    def items(self, operation: str, count: int, failed: int) -> None:
+        """Count the items of an answered batch."""
+        self._items.labels(operation, "Success").inc(count - failed)
+        self._items.labels(operation, "Failed").inc(failed)
 
     def keyring(self, hits: int, misses: int) -> None:
         """Count lookups in the keyring."""

@@ -35,7 +35,7 @@ class Results(Generic[T]):
     def settle(self, touched: Touched) -> list[FailedItem]:
         """Note for the audit record how many items there were and which failed; return the latter for the reply."""
         touched.count = len(self.values)
-        touched.failed = self.failed_ranges
+        touched.failed, touched.failed_count = self.failed_ranges, len(self._errors)
         return self.failed
 
     @property
