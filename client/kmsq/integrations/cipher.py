@@ -58,8 +58,6 @@ class Cipher:
             key_id=key_id,
             encryption_context=encryption_context or None,
         )
-        if reply.plaintext is None:
-            raise InvalidReply("the reply to Decrypt has no plaintext")
         return reply.plaintext
 
     def _ask(self, operation: Operation, reply_model: type[R], **arguments: object) -> R:
