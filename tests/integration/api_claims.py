@@ -99,6 +99,22 @@ async def material_is_imported_and_deleted(api: Api) -> None:
     assert (await describe(api, key))["KeyState"] == "PendingImport"
 
 
+async def batches_do_to_many_what_single_operations_do_to_one(api: Api) -> None:
+    key, other = (await new_key(api))["KeyId"], (await new_key(api))["KeyId"]
+    plaintexts = [b"a", b"b"]
+    sealed = (await api("BatchEncrypt", KeyId=key, Plaintexts=plaintexts))["CiphertextBlobs"]
+    moved = (await api("BatchReEncrypt", CiphertextBlobs=sealed, DestinationKeyId=other))["CiphertextBlobs"]
+    length = {"NumberOfKeys": 2, "KeySpec": "AES_256"}
+    made = await api("BatchGenerateDataKey", KeyId=key, **length)
+    hidden = (await api("BatchGenerateDataKeyWithoutPlaintext", KeyId=key, **length))["CiphertextBlobs"]
+    opened = await api("BatchDecrypt", CiphertextBlobs=[*moved, *made["CiphertextBlobs"], *hidden])
+    assert opened["Plaintexts"][:4] == [*plaintexts, *made["Plaintexts"]]
+    assert [len(data_key) for data_key in opened["Plaintexts"][2:]] == [32] * 4
+    maker = (await new_key(api, **spec_and_usage(MAC_KEY)))["KeyId"]
+    macs = (await api("BatchGenerateMac", KeyId=maker, Messages=[b"x"], MacAlgorithm="HMAC_SHA_256"))["Macs"]
+    assert macs == [(await api("GenerateMac", KeyId=maker, **MAC))["Mac"]]
+
+
 CLAIMS = (
     tags_are_added_listed_and_removed,
     a_key_is_rotated_on_a_schedule,
@@ -108,4 +124,5 @@ CLAIMS = (
     secrets_are_agreed_on_and_encapsulated,
     data_key_pairs_are_generated,
     material_is_imported_and_deleted,
+    batches_do_to_many_what_single_operations_do_to_one,
 )

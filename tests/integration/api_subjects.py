@@ -28,6 +28,9 @@ OF_KEYS_WITH_MATERIAL = (
     "Encrypt",
     "Decrypt",
     "ReEncrypt",
+    "BatchEncrypt",
+    "BatchDecrypt",
+    "BatchReEncrypt",
     "RetireGrant",
     "RevokeGrant",
     "RotateKeyOnDemand",
@@ -37,7 +40,7 @@ MATERIAL = b"material" * 4
 
 SPECS_OF: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("Sign", "Verify", "GetPublicKey"), SIGNER),
-    **dict.fromkeys(("GenerateMac", "VerifyMac"), MAC_KEY),
+    **dict.fromkeys(("GenerateMac", "VerifyMac", "BatchGenerateMac"), MAC_KEY),
     **dict.fromkeys(("Encapsulate", "Decapsulate"), KEM),
     "DeriveSharedSecret": AGREEMENT,
 }
@@ -63,6 +66,8 @@ class Subject:
             **{operation: {**key, **more} for operation, more in ABOUT_A_KEY.items()},
             "Decrypt": {"CiphertextBlob": self.made},
             "ReEncrypt": {"CiphertextBlob": self.made, "DestinationKeyId": self.other},
+            "BatchDecrypt": {"CiphertextBlobs": [self.made]},
+            "BatchReEncrypt": {"CiphertextBlobs": [self.made], "DestinationKeyId": self.other},
             "Verify": {**key, **MESSAGE, "Signature": self.made},
             "VerifyMac": {**key, **MAC, "Mac": self.made},
             "Decapsulate": {**key, **ENCAPSULATION, "SharedSecretCiphertextBlob": self.made},
@@ -76,6 +81,10 @@ class Subject:
 
 
 ABOUT_A_KEY: Mapping[str, Request] = {
+    "BatchEncrypt": {"Plaintexts": [b"x"]},
+    "BatchGenerateDataKey": {"NumberOfKeys": 1, "KeySpec": "AES_256"},
+    "BatchGenerateDataKeyWithoutPlaintext": {"NumberOfKeys": 1, "KeySpec": "AES_256"},
+    "BatchGenerateMac": {"Messages": [b"x"], "MacAlgorithm": "HMAC_SHA_256"},
     "CancelKeyDeletion": {},
     "CreateGrant": GRANT,
     "DeleteImportedKeyMaterial": {},
