@@ -14,6 +14,8 @@ from kmsq import errors
 from kmsq.client import Client
 from kmsq.envelope import CellKey, DataKeyCache, Envelope, EnvelopeHeader
 from kmsq.errors import KmsqError, ServiceError
+from kmsq.operations.jobs import GeneratedDataKey
+from kmsq.operations.outcomes import ItemFailure
 from kmsq.retry import RetryPolicy
 from kmsq_schemas import models
 from kmsq_schemas.content import ContentType
@@ -53,6 +55,8 @@ __all__ = [
     "GenerateDataKeyReply",
     "GenerateDataKeyWithoutPlaintextReply",
     "GenerateRandomReply",
+    "GeneratedDataKey",
+    "ItemFailure",
     "KeyListEntry",
     "KeyMetadata",
     "KmsqError",

@@ -63,6 +63,8 @@ class ServiceError(KmsqError):
 
     code: str = ""
     """The name of the error, as in the AWS KMS API."""
+    index: int | None = None
+    """Which value of a stream (`encrypt_many`) failed, counted from 0. None for every other error."""
 
     def __init__(self, message: str = "", *, code: str | None = None, message_id: str | None = None) -> None:
         super().__init__(message)

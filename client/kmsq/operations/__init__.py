@@ -3,6 +3,8 @@
 from kmsq.operations.aliases import AliasOperations
 from kmsq.operations.asymmetric import AsymmetricOperations
 from kmsq.operations.base import Operations
+from kmsq.operations.batches import BatchOperations
+from kmsq.operations.data_key_streams import DataKeyStreamOperations
 from kmsq.operations.data_keys import DataKeyOperations
 from kmsq.operations.grants import GrantOperations
 from kmsq.operations.importing import ImportOperations
@@ -10,6 +12,7 @@ from kmsq.operations.keys import KeyOperations
 from kmsq.operations.mac import MacOperations
 from kmsq.operations.policies import PolicyOperations
 from kmsq.operations.rotation import RotationOperations
+from kmsq.operations.streams import StreamOperations
 from kmsq.operations.symmetric import SymmetricOperations
 from kmsq.operations.tags import TagOperations
 from kmsq.operations.usage import UsageOperations
@@ -30,5 +33,8 @@ class AllOperations(
     MacOperations,
     RotationOperations,
     ImportOperations,
+    BatchOperations,
+    StreamOperations,
+    DataKeyStreamOperations,
 ):
-    """All families. A test holds it against the table of operations."""
+    """All families, and streams of values over the batches. A test holds it against the table of operations."""

@@ -11,10 +11,11 @@ from kmsq.errors import AccessDeniedException, KmsqError, UnsupportedOperationEx
 from kmsq.testing.handlers import HANDLERS
 from kmsq.testing.world import ACCOUNT, World
 from kmsq.transport import Transport
-from kmsq_schemas import codec
+from kmsq_schemas import codec, limits
 from kmsq_schemas.content import ContentType, MalformedBody
 from kmsq_schemas.models import Reply, Request
-from kmsq_schemas.operations import SPECS, Operation
+from kmsq_schemas.models.batches import BatchRequest
+from kmsq_schemas.operations import SPECS, Operation, OperationSpec, Queue
 
 
 class FakeKms:
@@ -37,7 +38,11 @@ class FakeKms:
         return _FakeClient(_FakeTransport(self, principal), principal=principal, timeout_seconds=timeout_seconds)
 
     def deny(self, principal: str, operation: Operation | str) -> None:
-        """From now on answer `AccessDeniedException` when `principal` asks for `operation` (`"Encrypt"`)."""
+        """
+        From now on answer `AccessDeniedException` when `principal` asks for `operation` (`"Encrypt"`).
+
+        What is denied for one value is denied for a batch of them, too.
+        """
         self._denied.add((principal, Operation(operation)))
 
     def allow(self, principal: str, operation: Operation | str) -> None:
@@ -62,9 +67,9 @@ class FakeKms:
         waiting = self._failures[operation]
         if waiting:
             raise waiting.popleft()
-        if (principal, operation) in self._denied:
+        if not self._denied.isdisjoint({(principal, operation), (principal, Operation(operation.of_one))}):
             message = (
-                f"User: arn:kmsq:iam::{ACCOUNT}:user/{principal} is not authorized to perform: kms:{operation.value}"
+                f"User: arn:kmsq:iam::{ACCOUNT}:user/{principal} is not authorized to perform: kms:{operation.of_one}"
             )
             raise AccessDeniedException(message)
         if operation in self._own:
@@ -86,12 +91,27 @@ class _FakeTransport:
     async def call(self, operation: Operation, request: Request, *, timeout_seconds: float) -> Reply:  # noqa: ARG002
         """See `Transport`. There is nothing to wait for."""
         spec = SPECS[operation]
+        content_type = ContentType.CBOR if spec.queue is Queue.BATCH else ContentType.JSON
+        body = codec.encode(request, content_type)
         try:
-            arrived = codec.decode(spec.request, codec.encode(request, ContentType.JSON), ContentType.JSON)
+            arrived = codec.decode(spec.request, body, content_type)
         except MalformedBody as error:
             raise ValidationException(str(error)) from None
+        _check_sizes(arrived, len(body), spec, content_type)
         reply = self._kms.answer(self._principal, operation, arrived)
-        return codec.decode(spec.reply, codec.encode(reply, ContentType.JSON), ContentType.JSON)
+        return codec.decode(spec.reply, codec.encode(reply, content_type), content_type)
+
+
+def _check_sizes(request: Request, body_bytes: int, spec: OperationSpec, content_type: ContentType) -> None:
+    if body_bytes > spec.max_body_bytes:
+        message = f"The body of {spec.operation} may have at most {spec.max_body_bytes} bytes."
+        raise ValidationException(message)
+    size = request.reply_max_bytes(content_type) if isinstance(request, BatchRequest) else 0
+    if size > limits.MESSAGE_MAX_BYTES:
+        message = (
+            f"The reply could have {size} bytes; at most {limits.MESSAGE_MAX_BYTES} are allowed: send fewer items."
+        )
+        raise ValidationException(message)
 
 
 class _FakeClient(Client):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from kmsq.testing import keys, names, rotation, tags, usage
+from kmsq.testing import batches, keys, names, rotation, tags, usage
 from kmsq.testing.world import World
 from kmsq_schemas.models import Reply
 from kmsq_schemas.operations import Operation
@@ -45,6 +45,11 @@ HANDLERS: Mapping[Operation, Handler] = MappingProxyType(
         Operation.GET_KEY_ROTATION_STATUS: rotation.get_key_rotation_status,
         Operation.ROTATE_KEY_ON_DEMAND: rotation.rotate_key_on_demand,
         Operation.LIST_KEY_ROTATIONS: rotation.list_key_rotations,
+        Operation.BATCH_ENCRYPT: batches.batch_encrypt,
+        Operation.BATCH_DECRYPT: batches.batch_decrypt,
+        Operation.BATCH_RE_ENCRYPT: batches.batch_re_encrypt,
+        Operation.BATCH_GENERATE_DATA_KEY: batches.batch_generate_data_key,
+        Operation.BATCH_GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: batches.batch_generate_data_key_without_plaintext,
     }
 )
 
@@ -69,6 +74,7 @@ NOT_DONE: frozenset[Operation] = frozenset(
         Operation.GET_PARAMETERS_FOR_IMPORT,
         Operation.IMPORT_KEY_MATERIAL,
         Operation.DELETE_IMPORTED_KEY_MATERIAL,
+        Operation.BATCH_GENERATE_MAC,
     }
 )
 """What the fake refuses, unless a test answers it itself: grants it would not enforce, and keys of other kinds."""

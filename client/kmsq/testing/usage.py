@@ -13,7 +13,7 @@ SYMMETRIC = EncryptionAlgorithm.SYMMETRIC_DEFAULT
 
 def encrypt(world: World, request: models.EncryptRequest) -> models.EncryptReply:
     """Encrypt."""
-    key = _usable(world.locate(request.key_id), request.encryption_algorithm)
+    key = usable(world.locate(request.key_id), request.encryption_algorithm)
     _stop_if_dry(request.dry_run)
     blob = blobs.seal(key, request.plaintext, request.encryption_context or {})
     return models.EncryptReply(ciphertext_blob=blob, key_id=key.arn, encryption_algorithm=SYMMETRIC)
@@ -21,8 +21,8 @@ def encrypt(world: World, request: models.EncryptRequest) -> models.EncryptReply
 
 def decrypt(world: World, request: models.DecryptRequest) -> models.DecryptReply:
     """Decrypt."""
-    key, number = _source(world, request.ciphertext_blob, request.key_id)
-    _usable(key, request.encryption_algorithm)
+    key, number = source(world, request.ciphertext_blob, request.key_id)
+    usable(key, request.encryption_algorithm)
     plaintext = blobs.open_blob(key, number, request.ciphertext_blob, request.encryption_context or {})
     _stop_if_dry(request.dry_run)
     return models.DecryptReply(
@@ -35,26 +35,26 @@ def decrypt(world: World, request: models.DecryptRequest) -> models.DecryptReply
 
 def re_encrypt(world: World, request: models.ReEncryptRequest) -> models.ReEncryptReply:
     """Decrypt and encrypt again."""
-    source, number = _source(world, request.ciphertext_blob, request.source_key_id)
+    origin, number = source(world, request.ciphertext_blob, request.source_key_id)
     destination = world.locate(request.destination_key_id)
-    _usable(source, request.source_encryption_algorithm)
-    _usable(destination, request.destination_encryption_algorithm)
-    plaintext = blobs.open_blob(source, number, request.ciphertext_blob, request.source_encryption_context or {})
+    usable(origin, request.source_encryption_algorithm)
+    usable(destination, request.destination_encryption_algorithm)
+    plaintext = blobs.open_blob(origin, number, request.ciphertext_blob, request.source_encryption_context or {})
     _stop_if_dry(request.dry_run)
     return models.ReEncryptReply(
         ciphertext_blob=blobs.seal(destination, plaintext, request.destination_encryption_context or {}),
-        source_key_id=source.arn,
+        source_key_id=origin.arn,
         key_id=destination.arn,
         source_encryption_algorithm=SYMMETRIC,
         destination_encryption_algorithm=SYMMETRIC,
-        source_key_material_id=source.materials[number].material_id,
+        source_key_material_id=origin.materials[number].material_id,
         destination_key_material_id=destination.material_id,
     )
 
 
 def generate_data_key(world: World, request: models.GenerateDataKeyRequest) -> models.GenerateDataKeyReply:
     """Make a data key."""
-    key = _usable(world.locate(request.key_id))
+    key = usable(world.locate(request.key_id))
     _stop_if_dry(request.dry_run)
     plaintext = secrets.token_bytes(request.data_key_bytes)
     return models.GenerateDataKeyReply(
@@ -69,7 +69,7 @@ def generate_data_key_without_plaintext(
     world: World, request: models.GenerateDataKeyWithoutPlaintextRequest
 ) -> models.GenerateDataKeyWithoutPlaintextReply:
     """Make a data key and keep its plaintext to ourselves."""
-    key = _usable(world.locate(request.key_id))
+    key = usable(world.locate(request.key_id))
     _stop_if_dry(request.dry_run)
     blob = blobs.seal(key, secrets.token_bytes(request.data_key_bytes), request.encryption_context or {})
     return models.GenerateDataKeyWithoutPlaintextReply(
@@ -82,7 +82,8 @@ def generate_random(_world: World, request: models.GenerateRandomRequest) -> mod
     return models.GenerateRandomReply(plaintext=secrets.token_bytes(request.number_of_bytes))
 
 
-def _source(world: World, blob: bytes, key_id: str | None) -> tuple[FakeKey, int]:
+def source(world: World, blob: bytes, key_id: str | None) -> tuple[FakeKey, int]:
+    """Return the key that opens `blob`, which must be the one named `key_id` if there is such a name, and its material."""
     key, number = blobs.find(world, blob)
     if key_id is not None and world.locate(key_id) is not key:
         raise IncorrectKeyException(
@@ -91,7 +92,8 @@ def _source(world: World, blob: bytes, key_id: str | None) -> tuple[FakeKey, int
     return key, number
 
 
-def _usable(key: FakeKey, algorithm: EncryptionAlgorithm | None = None) -> FakeKey:
+def usable(key: FakeKey, algorithm: EncryptionAlgorithm | None = None) -> FakeKey:
+    """Return `key` if it may be used, with this algorithm."""
     key.require_enabled()
     if algorithm not in (None, SYMMETRIC):
         message = f"Algorithm {algorithm} is incompatible with key spec SYMMETRIC_DEFAULT."
