@@ -1,11 +1,14 @@
 """The cache of unwrapped keys: bounded by number and age, and silent about what it holds."""
 
+import multiprocessing
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from kmsq.integrations.pyarrow.unwrapped import CacheLimits, UnwrappedKeys, WrappedKey
+
+FORK_SECONDS = 20.0
 
 
 class Clock:
@@ -101,3 +104,18 @@ def test_threads_may_use_it_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(use, range(4000)))
     assert len(keys._keys) == 7
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")  # of Python 3.12 on: it is what we test
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parent() -> None:
+    keys = UnwrappedKeys(limits=CacheLimits())
+    keys.keep(wrapped(1), key(1))
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    with keys._lock:  # as if another thread were in the middle of it
+        process = context.Process(target=lambda: send.send(keys.find(wrapped(1))), daemon=True)
+        process.start()
+    assert receive.poll(FORK_SECONDS)
+    assert receive.recv() == key(1)
+    process.join(FORK_SECONDS)
+    assert process.exitcode == 0

@@ -10,7 +10,7 @@ See docs/parquet-encryption.md.
 """
 
 try:
-    from kmsq.integrations.pyarrow.kms_client import ENCRYPTION_CONTEXT, KmsClient, KmsClientFactory, forget_keys
+    from kmsq.integrations.pyarrow.kms_client import ENCRYPTION_CONTEXT, KmsClient, KmsClientFactory
 except ModuleNotFoundError as error:
     if error.name != "pyarrow":
         raise
@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
 
 from kmsq.integrations.blocking import BlockingClient, close_all
 from kmsq.integrations.cipher import Timeouts
-from kmsq.integrations.pyarrow.unwrapped import CacheLimits
+from kmsq.integrations.pyarrow.unwrapped import CacheLimits, forget_keys
 
 close_connections = close_all
 

@@ -5,7 +5,6 @@ import binascii
 import functools
 from types import MappingProxyType
 from typing import Never
-from weakref import WeakSet
 
 from pyarrow.parquet import encryption
 
@@ -18,8 +17,6 @@ ENCRYPTION_CONTEXT = MappingProxyType({"kmsq:purpose": "parquet"})
 """Bound to every key that is wrapped here. It is part of the format: with another one no file opens any more."""
 
 NOT_GIVEN = ("", "DEFAULT")  # what pyarrow passes on for an instance URL, or a token, that nobody gave
-
-_clients: WeakSet["KmsClient"] = WeakSet()
 
 
 class KmsClient(encryption.KmsClient):  # type: ignore[misc]  # pyarrow has no types
@@ -42,7 +39,6 @@ class KmsClient(encryption.KmsClient):  # type: ignore[misc]  # pyarrow has no t
         super().__init__()
         self._cipher = Cipher(shared_client(amqp_url), timeouts=timeouts)
         self._unwrapped = UnwrappedKeys(limits=cache)
-        _clients.add(self)
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
         """
@@ -109,12 +105,6 @@ class KmsClientFactory:
     def __reduce__(self) -> Never:
         message = f"{type(self).__name__} may hold a password and is not pickled: make one in each process"
         raise TypeError(message)
-
-
-def forget_keys() -> None:
-    """Empty the caches of all clients. pyarrow has one of its own: `CryptoFactory.remove_cache_entries_for_…`."""
-    for client in list(_clients):
-        client.forget_keys()
 
 
 @functools.cache  # because none is ever freed: one for each connection, not one for each CryptoFactory

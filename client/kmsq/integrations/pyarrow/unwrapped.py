@@ -1,10 +1,12 @@
 """Keys that the service has unwrapped, kept for a while, because a reader of Parquet asks for the same again."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Never
+from weakref import WeakSet
 
 CACHE_ENTRIES = 10_000  # a single-wrapped file has one key for each column, and wants each once for every row group
 CACHE_SECONDS = 300.0  # with pyarrow's own 600 s for key encryption keys: a quarter of an hour at most
@@ -40,6 +42,7 @@ class UnwrappedKeys:
         self._now = now
         self._lock = threading.Lock()
         self._keys: dict[WrappedKey, tuple[float, bytes]] = {}  # the oldest comes first
+        _caches.add(self)
 
     def find(self, wrapped: WrappedKey) -> bytes | None:
         """Return the key, or None if it is not here any more."""
@@ -62,6 +65,9 @@ class UnwrappedKeys:
         with self._lock:
             self._keys.clear()
 
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent may have held it
+
     def _drop_old(self) -> None:
         now = self._now()
         while self._keys:
@@ -76,3 +82,20 @@ class UnwrappedKeys:
     def __reduce__(self) -> Never:
         message = f"{type(self).__name__} holds keys and is not pickled"
         raise TypeError(message)
+
+
+_caches: WeakSet[UnwrappedKeys] = WeakSet()
+
+
+def forget_keys() -> None:
+    """Empty the caches of all clients. pyarrow has one of its own: `CryptoFactory.remove_cache_entries_for_…`."""
+    for cache in list(_caches):
+        cache.forget()
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        cache._unlock()  # noqa: SLF001  this module is where fork is dealt with
+
+
+os.register_at_fork(after_in_child=_after_fork)
