@@ -1,0 +1,155 @@
+"""Parquet files, read and written in constant memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kmsq.column.errors import MalformedTable
+from kmsq.column.formats.arrow_cells import is_supported, value_type
+from kmsq.column.formats.arrow_rows import ArrowRows
+from kmsq.column.formats.arrow_seal import is_sealed, original_field, seal_of
+from kmsq.column.table import Layout
+
+# The writer's names of what a file's metadata calls its compression; others it could not write again.
+CODECS: Final = {"UNCOMPRESSED": "none", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4"}
+DEFAULT_CODEC: Final = "snappy"
+
+
+class ParquetReader:
+    """Reads record batches; rows are counted for a position."""
+
+    def __init__(self, file: Any, schema: Any, position: int) -> None:
+        self.position = position
+        self._file = file
+        self._schema = schema
+        self._batches: Iterator[Any] | None = None
+        self._rest: Any = None
+
+    def take(self, rows: int, size_bytes: int) -> ArrowRows | None:
+        """See `Reader`."""
+        if self._batches is None:
+            self._batches = self._read(min(rows, max(1, size_bytes // self._row_bytes())))
+        taken: list[Any] = []
+        left, room = rows, size_bytes
+        while left > 0 and (room > 0 or not taken):
+            if self._rest is None or not self._rest.num_rows:
+                self._rest = next(self._batches, None)
+            if self._rest is None:
+                break
+            count = min(left, _fitting(self._rest, room))
+            taken.append(self._rest.slice(0, count))
+            self._rest = self._rest.slice(count)
+            left, room = left - count, room - int(taken[-1].nbytes)
+        if not taken:
+            return None
+        self.position += rows - left
+        return ArrowRows(_joined(taken, self._schema))
+
+    def close(self) -> None:
+        """Let the table's file be: it is shared."""
+
+    def _read(self, batch_rows: int) -> Iterator[Any]:
+        """Yield batches from the position on."""
+        group, first = 0, 0
+        metadata = self._file.metadata
+        while group < metadata.num_row_groups and first + metadata.row_group(group).num_rows <= self.position:
+            first += metadata.row_group(group).num_rows
+            group += 1
+        skip = self.position - first
+        groups = list(range(group, metadata.num_row_groups))
+        for batch in self._file.iter_batches(batch_size=batch_rows, row_groups=groups, use_threads=False):
+            if skip < batch.num_rows:
+                yield batch.slice(skip)
+            skip = max(0, skip - batch.num_rows)
+
+    def _row_bytes(self) -> int:
+        """Return about how many bytes a row has, unpacked."""
+        metadata = self._file.metadata
+        sizes = (metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+        return int(sum(sizes)) // max(1, int(metadata.num_rows)) + 1
+
+
+class ParquetTable:
+    """A Parquet file."""
+
+    spool_is_output = False
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = pq.ParquetFile(path, pre_buffer=False)
+        except pa.ArrowInvalid as error:
+            message = f"{path} is not a Parquet file: {error}"
+            raise MalformedTable(message) from error
+        self._schema = self._file.schema_arrow
+        self.size = int(self._file.metadata.num_rows)
+        names = tuple(self._schema.names)
+        if len(set(names)) != len(names):
+            message = f"{path} has two columns of one name"
+            raise MalformedTable(message)
+        self.layout = _layout(self._schema)
+
+    def empty(self) -> ArrowRows:
+        """See `Table`."""
+        return ArrowRows(pa.RecordBatch.from_pylist([], schema=self._schema))
+
+    def reader(self, position: int = 0) -> ParquetReader:
+        """See `Table`."""
+        return ParquetReader(self._file, self._schema, position)
+
+    def finish(self, spool: Path, target: Path) -> None:
+        """See `Table`."""
+        with pa.OSFile(str(spool)) as source:
+            first = _read_part(source)
+            with pq.ParquetWriter(
+                target, first.schema, compression=self._codec(), use_dictionary=self._repetitive(first.schema)
+            ) as writer:
+                writer.write_table(first, row_group_size=max(1, first.num_rows))
+                while source.tell() < source.size():
+                    part = _read_part(source)
+                    writer.write_table(part, row_group_size=max(1, part.num_rows))
+
+    def _codec(self) -> str:
+        metadata = self._file.metadata
+        if not metadata.num_row_groups or not metadata.num_columns:
+            return DEFAULT_CODEC
+        return CODECS.get(metadata.row_group(0).column(0).compression, DEFAULT_CODEC)
+
+    def _repetitive(self, schema: Any) -> list[str]:
+        """Return the leaves that a dictionary may help: sealed cells never repeat."""
+        sealed = {field.name for field in schema if is_sealed(field)}
+        paths = [self._file.schema.column(index).path for index in range(len(self._file.schema))]
+        new = [name for name in schema.names if name not in self._schema.names]
+        return [path for path in paths if path.partition(".")[0] not in sealed] + new
+
+
+def _layout(schema: Any) -> Layout:
+    seals = {field.name: seal_of(field) for field in schema if is_sealed(field)}
+    fields = [original_field(field) if is_sealed(field) else field for field in schema]
+    types = {field.name: str(value_type(field.type)) for field in fields if is_supported(field.type)}
+    naming = {field.name for field in schema if _can_name(value_type(field.type))}
+    return Layout(names=tuple(schema.names), types=types, seals=seals, row_keys=frozenset(naming))
+
+
+def _can_name(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _fitting(batch: Any, room: int) -> int:
+    """Return how many rows of `batch` have about `room` bytes, at least one."""
+    rows = int(batch.num_rows)
+    return min(rows, max(1, rows * room // max(1, int(batch.nbytes))))
+
+
+def _joined(batches: list[Any], schema: Any) -> Any:
+    """Make one batch, with the metadata of the file's schema."""
+    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    columns = [column.chunk(0) if column.num_chunks else pa.array([], column.type) for column in table.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _read_part(source: Any) -> Any:
+    with pa.ipc.open_stream(source) as reader:
+        return reader.read_all()

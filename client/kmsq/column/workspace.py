@@ -1,0 +1,207 @@
+"""
+The files of a run beside its output, and the order in which they change.
+
+A part: spool and quarantine reach the disk, then the journal's line. The end: the finished file reaches the disk, then the
+journal says which file it is, then it takes the output's name, then the rest is removed, the journal last. After a crash
+between any two of these, `open_workspace` finds out how far it came.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from kmsq.column.errors import Busy, CannotWrite, JournalExists, NothingToResume
+from kmsq.column.identity import file_identity
+from kmsq.column.journal import Header, Journal, Part, Tally, header_line, part_line, read_journal, ready_line
+from kmsq.column.spool import PRIVATE, Spool
+from kmsq.column.table import Rows, Table
+
+
+class Start(StrEnum):
+    """What to do about what an earlier run left."""
+
+    NEW = "new"
+    """There must be nothing."""
+    RESUME = "resume"
+    RESTART = "restart"
+    """Throw it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a run writes."""
+
+    target: Path
+
+    def beside(self, kind: str) -> Path:
+        """Return the hidden file of a kind."""
+        return self.target.with_name(f".{self.target.name}.kmsq-{kind}")
+
+    @property
+    def journal(self) -> Path:
+        """Where the journal is."""
+        return self.beside("journal")
+
+    @property
+    def quarantine(self) -> Path:
+        """Where rows go that could not be done."""
+        return self.target.with_name(f"{self.target.stem}.quarantine{self.target.suffix}")
+
+
+class Workspace:
+    """The files of one run; `with` holds the lock on them. All methods block."""
+
+    def __init__(self, paths: Paths, journal_file: int, journal: Journal) -> None:
+        """Use `open_workspace`."""
+        self.paths = paths
+        self._journal_file = journal_file
+        self._journal = journal
+        self._spool = Spool(paths.beside("part"))
+        self._quarantine = Spool(paths.beside("quarantine"))
+        self._number = 0
+        self.position = 0
+        """Of the input, where to go on."""
+        self.tally = Tally()
+        """Of what is done."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self._journal_file)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the output has its name already, so that the input is not needed any more."""
+        return file_identity(self.paths.target) in self._journal.ready
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part is done."""
+        return self._number == 0
+
+    @property
+    def has_quarantine(self) -> bool:
+        """Whether rows were taken out."""
+        return self._quarantine.length > 0 or any(part.quarantine.bytes for part in self._journal.parts)
+
+    def begin(self, header: Header) -> None:
+        """Go on after the last part that is whole, or start. Raises `JournalMismatch` for the journal of another run."""
+        if self._journal.header is not None:
+            self._journal.header.require(header)
+        parts = self._journal.parts
+        kept = min(
+            self._spool.intact([part.spool for part in parts]),
+            self._quarantine.intact([part.quarantine for part in parts]),
+        )
+        for last in parts[kept - 1 : kept] if kept else ():
+            self._number, self.position, self.tally = kept, last.position, last.tally
+            self._spool.length, self._quarantine.length = last.spool.bytes, last.quarantine.bytes
+        self._spool.cut(self._spool.length)
+        self._quarantine.cut(self._quarantine.length)
+        if self._journal.header is None:
+            os.ftruncate(self._journal_file, 0)
+            self._write(header_line(header))
+        else:
+            os.ftruncate(self._journal_file, self._journal.ends[kept])
+        self._sync_folder()
+
+    def commit(self, position: int, rows: Rows, quarantined: Rows | None, tally: Tally) -> None:
+        """Keep a part: `rows` for the output, and what was taken out of them."""
+        spool = self._spool.append(rows.encode(first=self.is_empty))
+        first = self._quarantine.length == 0
+        quarantine = self._quarantine.append(b"" if quarantined is None else quarantined.encode(first=first))
+        self.position, self.tally = position, self.tally + tally
+        self._write(part_line(Part(self._number, position, spool, quarantine, self.tally)))
+        self._number += 1
+
+    def finish(self, table: Table) -> None:
+        """Give the finished files their names, and remove the rest. Goes on where an earlier run stopped."""
+        if not self.is_written:
+            self._publish(table, self._spool, self.paths.target)
+        if self.has_quarantine and self._quarantine.exists():
+            self._publish(table, self._quarantine, self.paths.quarantine)
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove everything but the output."""
+        for spool in (self._spool, self._quarantine, Spool(self.paths.beside("new"))):
+            spool.remove()
+        self._sync_folder()
+        self.paths.journal.unlink(missing_ok=True)
+
+    def _publish(self, table: Table, spool: Spool, target: Path) -> None:
+        finished = spool.path
+        if not table.spool_is_output:
+            finished = self.paths.beside("new")
+            finished.unlink(missing_ok=True)
+            os.close(os.open(finished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+            table.finish(spool.path, finished)
+        with finished.open("r+b") as file:
+            with suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)  # of the file that it replaces
+            os.fsync(file.fileno())
+        self._write(ready_line(file_identity(finished) or ()))
+        finished.replace(target)
+        self._sync_folder()
+
+    def _write(self, line: bytes) -> None:
+        os.write(self._journal_file, line)
+        os.fsync(self._journal_file)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.paths.target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def open_workspace(paths: Paths, start: Start) -> Workspace:
+    """Lock the journal and read it. Raises `ColumnError` for one that must not be there, is not there, or is in use."""
+    file = _open_journal(paths, start)
+    try:
+        if start is Start.RESTART:
+            os.ftruncate(file, 0)
+        data = b"".join(_blocks(file))
+        return Workspace(paths, file, read_journal(data))
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def _open_journal(paths: Paths, start: Start) -> int:
+    flags = {Start.NEW: os.O_CREAT | os.O_EXCL, Start.RESUME: 0, Start.RESTART: os.O_CREAT}[start]
+    try:
+        file = os.open(paths.journal, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags, PRIVATE)
+    except FileExistsError as error:
+        message = f"an earlier run left {paths.journal}: --resume goes on from it, --restart begins anew"
+        raise JournalExists(message) from error
+    except FileNotFoundError as error:
+        message = f"there is nothing to resume: no {paths.journal}"
+        raise NothingToResume(message) from error
+    except OSError as error:
+        message = f"cannot write {paths.journal}: {error.strerror}"
+        raise CannotWrite(message) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        in_use = os.fstat(file).st_nlink == 0  # the run that had it has just finished
+    except BlockingIOError:
+        in_use = True
+    if in_use:
+        os.close(file)
+        message = f"another run is writing {paths.target}"
+        raise Busy(message)
+    return file
+
+
+def _blocks(file: int) -> Sequence[bytes]:
+    blocks = []
+    while block := os.read(file, 1024 * 1024):
+        blocks.append(block)
+    return blocks
