@@ -235,7 +235,7 @@ def test_clients_of_one_url_share_a_connection_that_nothing_opens_before_a_call(
             made.append((url, worker_user))
         return RecordingClient(recorder)
 
-    monkeypatch.setattr("kmsq.integrations.boto3.sessions.Client", make_client)
+    monkeypatch.setattr("kmsq.integrations.blocking.Client", make_client)
     monkeypatch.setenv("KMSQ_AMQP_URL", URL)
     other_url = "amqp://bob:hunter2@127.0.0.1:5672/"
     clients = [kms_client(), kms_client(URL), kms_client(other_url)]

@@ -7,8 +7,8 @@ import pytest
 
 from kmsq.client import Client
 from kmsq.errors import InvalidReply
-from kmsq.integrations.blocking import BlockingClient
-from kmsq.integrations.cipher import Cipher, Timeouts, shared_client
+from kmsq.integrations.blocking import BlockingClient, shared_client
+from kmsq.integrations.cipher import Cipher, Timeouts
 from kmsq_schemas.models import GenerateRandomReply, Reply, Request
 from kmsq_schemas.operations import Operation
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from weakref import WeakSet
 
-from kmsq.client import Client
-from kmsq.errors import ClientClosed, NotConnected
+from kmsq.client import WORKER_USER, Client
+from kmsq.errors import ClientClosed, InvalidAddress, NotConnected
 from kmsq.integrations.line import Line
 from kmsq_schemas.models import Reply, Request
 from kmsq_schemas.operations import Operation
@@ -77,7 +77,30 @@ class BlockingClient:
         self._lock = threading.Lock()  # a thread of the parent may have held it
 
 
+def shared_client(amqp_url: str | BlockingClient | None) -> BlockingClient:
+    """
+    Return the client of `amqp_url`, by default that of `KMSQ_AMQP_URL`: one for each URL. It is not open yet.
+
+    A `BlockingClient` is returned as it is. Raises `InvalidAddress` for a URL without a usable user, or if there is
+    none.
+    """
+    if isinstance(amqp_url, BlockingClient):
+        return amqp_url
+    url = amqp_url or os.environ.get("KMSQ_AMQP_URL")
+    if not url:
+        raise InvalidAddress("no broker to connect to: pass an AMQP URL, or set KMSQ_AMQP_URL")
+    worker_user = os.environ.get("KMSQ_WORKER_USER") or WORKER_USER
+
+    def make_client(connect_timeout_seconds: float) -> Client:
+        return Client(url, worker_user=worker_user, connect_timeout_seconds=connect_timeout_seconds)
+
+    make_client(0.0)  # raises for a bad URL now, not at the first call
+    # Two threads may get here at once: one of the two clients is dropped, before it opened anything.
+    return _by_address.setdefault((url, worker_user), BlockingClient(make_client))
+
+
 _clients: WeakSet[BlockingClient] = WeakSet()
+_by_address: dict[tuple[str, str], BlockingClient] = {}
 _of_parents: list[Line | None] = []
 
 

@@ -1,7 +1,6 @@
 """Clients whose calls go through RabbitMQ, made one by one, or wherever a session makes a KMS client."""
 
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,17 +9,13 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.session import Session
 
-from kmsq.client import WORKER_USER, Client
-from kmsq.errors import InvalidAddress
-from kmsq.integrations.blocking import BlockingClient, close_all
+from kmsq.integrations.blocking import BlockingClient, close_all, shared_client
 from kmsq.integrations.boto3.failures import ENDPOINT_URL
 from kmsq.integrations.boto3.sender import Sender
 
 SERVICE = "kms"
 DEFAULT_REGION = "local"
 UNLIMITED_SECONDS = 3600.0  # what a timeout of None means to us: a message has a deadline
-
-_by_address: dict[tuple[str, str], BlockingClient] = {}
 
 
 def kms_client(
@@ -48,7 +43,7 @@ def attach(botocore_session: Session, amqp_url: str | BlockingClient | None = No
 
     Raises `InvalidAddress` for a URL without a usable user, or if there is none.
     """
-    client = amqp_url if isinstance(amqp_url, BlockingClient) else _shared_client(amqp_url)
+    client = shared_client(amqp_url)
     create = botocore_session.create_client
     botocore_session.create_client = _CreateClient(
         create.original if isinstance(create, _CreateClient) else create, botocore_session, client
@@ -114,17 +109,3 @@ def _never(**_attempt: object) -> bool:
     another id, so that a change could happen twice; and it would multiply the time that a call may take.
     """
     return False
-
-
-def _shared_client(amqp_url: str | None) -> BlockingClient:
-    url = amqp_url or os.environ.get("KMSQ_AMQP_URL")
-    if not url:
-        raise InvalidAddress("no broker to connect to: pass an AMQP URL, or set KMSQ_AMQP_URL")
-    worker_user = os.environ.get("KMSQ_WORKER_USER") or WORKER_USER
-
-    def make_client(connect_timeout_seconds: float) -> Client:
-        return Client(url, worker_user=worker_user, connect_timeout_seconds=connect_timeout_seconds)
-
-    make_client(0.0)  # raises for a bad URL now, not at the first call
-    # Two threads may get here at once: one of the two clients is dropped, before it opened anything.
-    return _by_address.setdefault((url, worker_user), BlockingClient(make_client))

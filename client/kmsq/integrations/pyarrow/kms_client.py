@@ -9,8 +9,8 @@ from typing import Never
 from pyarrow.parquet import encryption
 
 from kmsq.errors import InvalidAddress, InvalidRequest
-from kmsq.integrations.blocking import BlockingClient
-from kmsq.integrations.cipher import Cipher, Timeouts, shared_client
+from kmsq.integrations.blocking import BlockingClient, shared_client
+from kmsq.integrations.cipher import Cipher, Timeouts
 from kmsq.integrations.pyarrow.unwrapped import CacheLimits, UnwrappedKeys, WrappedKey
 
 ENCRYPTION_CONTEXT = MappingProxyType({"kmsq:purpose": "parquet"})

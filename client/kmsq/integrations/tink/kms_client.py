@@ -4,8 +4,8 @@ import tink
 from tink import aead
 
 from kmsq.errors import KmsqError
-from kmsq.integrations.blocking import BlockingClient
-from kmsq.integrations.cipher import Cipher, Timeouts, shared_client
+from kmsq.integrations.blocking import BlockingClient, shared_client
+from kmsq.integrations.cipher import Cipher, Timeouts
 from kmsq_schemas.limits import PLAINTEXT_MAX_BYTES
 
 KEY_URI_PREFIX = "kmsq://"
