@@ -8,6 +8,7 @@ from typing import Self
 
 from kmsq.amqp import amqp_transport
 from kmsq.amqp.address import Address
+from kmsq.coalescing import coalescing
 from kmsq.operations import AllOperations
 from kmsq.retry import RetryPolicy
 from kmsq.transport import Transport
@@ -27,6 +28,7 @@ class Client(AllOperations):
     The user of the URL is the principal. Requests are repeated, under one message id, until `timeout_seconds` after
     the call: after a lost connection, an unanswered attempt, a retryable error. A lost connection is restored.
     `content_type` is what single requests travel in; batches always travel in CBOR.
+    Calls that wait together travel together, as one batch message, unless `coalesce` is false.
     Entering waits up to `connect_timeout_seconds` (by default `timeout_seconds`) for the first connection.
 
     Raises `InvalidAddress` for a URL without a usable user.
@@ -41,21 +43,23 @@ class Client(AllOperations):
         connect_timeout_seconds: float | None = None,
         worker_user: str = WORKER_USER,
         retry: RetryPolicy | None = None,
+        coalesce: bool = True,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         address = Address.parse(amqp_url)
-        self._prepare(
-            lambda: amqp_transport(
+
+        def connect() -> AbstractAsyncContextManager[Transport]:
+            connection = amqp_transport(
                 address,
                 content_type=content_type,
                 connect_timeout_seconds=timeout_seconds if connect_timeout_seconds is None else connect_timeout_seconds,
                 worker_user=worker_user,
                 retry=retry or RetryPolicy(),
                 ssl_context=ssl_context,
-            ),
-            principal=address.principal,
-            timeout_seconds=timeout_seconds,
-        )
+            )
+            return coalescing(connection) if coalesce else connection
+
+        self._prepare(connect, principal=address.principal, timeout_seconds=timeout_seconds)
 
     def _prepare(
         self,

@@ -21,6 +21,7 @@ from integration.client_responder import (
 from kmsq import Client, ContentType, RetryPolicy
 from kmsq.amqp.answers import Doubt
 from kmsq.amqp.transport import AmqpTransport
+from kmsq.coalescing import Coalescer
 from kmsq.errors import (
     ClientClosed,
     DeadlineExceeded,
@@ -87,7 +88,8 @@ def answer(request: Seen) -> Reply | ErrorReply | None:
 
 
 def transport_of(client: Client) -> AmqpTransport:
-    transport = client._transport
+    coalescer = client._transport
+    transport = coalescer._inner if isinstance(coalescer, Coalescer) else coalescer
     assert isinstance(transport, AmqpTransport)
     return transport
 
@@ -115,7 +117,7 @@ async def test_an_error_reply_raises_the_exception_of_its_name(producer_url: str
 
 
 async def test_a_thousand_calls_are_in_flight_on_one_connection(producer_url: str, worker_url: str) -> None:
-    async with Client(producer_url, timeout_seconds=60) as client:
+    async with Client(producer_url, timeout_seconds=60, coalesce=False) as client:
         calls = [asyncio.create_task(client.encrypt("alias/x", b"x")) for _ in range(1000)]
         await asyncio.sleep(1)
         assert not any(call.done() for call in calls)
@@ -168,7 +170,7 @@ async def test_pending_requests_are_sent_again_after_a_reconnect(
     def after_the_cut(request: Seen) -> Reply | ErrorReply | None:
         return None if silent else answer(request)
 
-    async with responder(worker_url, after_the_cut) as worker, Client(producer_url) as client:
+    async with responder(worker_url, after_the_cut) as worker, Client(producer_url, coalesce=False) as client:
         calls = [asyncio.create_task(client.encrypt("alias/x", b"x")) for _ in range(50)]
         await worker.wait_seen(50)
         silent = False
@@ -199,7 +201,7 @@ async def test_the_reply_queue_gone_is_a_new_connection(
 
 
 async def test_a_forbidden_operation_fails_alone(producer_url: str, worker_url: str) -> None:
-    async with responder(worker_url, answer) as worker, Client(producer_url) as client:
+    async with responder(worker_url, answer) as worker, Client(producer_url, coalesce=False) as client:
         transport = transport_of(client)
         link = await transport.supervisor.link()
         good = [asyncio.create_task(client.encrypt("alias/x", b"x")) for _ in range(200)]
@@ -364,7 +366,7 @@ async def test_nothing_secret_is_logged_at_debug(
 async def test_blocked_publishers_meet_their_deadline_and_recover(
     rabbit_node: RabbitNode, producer_url: str, worker_url: str
 ) -> None:
-    async with responder(worker_url, answer), Client(producer_url, timeout_seconds=30) as client:
+    async with responder(worker_url, answer), Client(producer_url, timeout_seconds=30, coalesce=False) as client:
         await client.encrypt("alias/x", b"x")
         await asyncio.to_thread(rabbit_node.ctl, "set_vm_memory_high_watermark", "0")
         try:
