@@ -14,7 +14,7 @@ from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.batches.contexts import Contexts
 from kmsq_worker.operations.batches.decisions import Decisions
 from kmsq_worker.operations.batches.results import Results
-from kmsq_worker.operations.batches.sealing import permitted, require_usable, seal_each, unlocked
+from kmsq_worker.operations.batches.sealing import refusals, require_usable, seal_each, unlocked
 from kmsq_worker.operations.ciphers import SYMMETRIC
 from kmsq_worker.policy.keys import ConditionKey
 
@@ -40,7 +40,7 @@ async def batch_generate_data_key(
         plaintexts=[None if blob is None else key for key, blob in zip(made.plaintexts, wrapped, strict=True)],
         key_id=made.key_arn,
         key_material_id=made.material_id,
-        failed=made.wrapped.settle(execution.touched),
+        failed=made.wrapped.settle(),
     )
 
 
@@ -53,7 +53,7 @@ async def batch_generate_data_key_without_plaintext(
         ciphertext_blobs=made.wrapped.values,
         key_id=made.key_arn,
         key_material_id=made.material_id,
-        failed=made.wrapped.settle(execution.touched),
+        failed=made.wrapped.settle(),
     )
 
 
@@ -62,15 +62,15 @@ async def _generate(
     request: BatchGenerateDataKeyRequest | BatchGenerateDataKeyWithoutPlaintextRequest,
     operation: str,
 ) -> _DataKeys:
+    results: Results[bytes] = Results(execution.touched, request.item_count)
     key = execution.locate(request.key_id)
     contexts = Contexts(request.encryption_context, request.encryption_contexts)
-    contexts.note(execution.touched)
-    results: Results[bytes] = Results(request.item_count)
-    bounds = permitted(Decisions(execution, f"kms:{operation}", _VALUES), key, contexts, request.item_count)
+    await contexts.note(execution.touched)
+    refused = await refusals(Decisions(execution, f"kms:{operation}", _VALUES), key, contexts, request.item_count)
     require_usable(key, operation)
     sealer, material_id = unlocked(execution, key)
     length = request.data_key_bytes
     fresh = os.urandom(length * request.item_count)
     plaintexts = [fresh[start : start + length] for start in range(0, len(fresh), length)]
-    await seal_each(sealer, plaintexts, bounds, results)
+    await seal_each(sealer, plaintexts, contexts, refused, results)
     return _DataKeys(plaintexts, results, key.arn, material_id)

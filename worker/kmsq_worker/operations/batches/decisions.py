@@ -1,5 +1,7 @@
 """Policy decisions for a batch: one for what its items share, and one for each context where a policy reads it."""
 
+import hashlib
+
 from kmsq_worker.custody import Key
 from kmsq_worker.errors import AccessDeniedException
 from kmsq_worker.execution import TurnExecution, Values
@@ -21,7 +23,8 @@ class Decisions:
         reads_context = self._reads_context.get(key.key_id)
         if reads_context is None:
             reads_context = self._reads_context[key.key_id] = self._asks_for_context(key)
-        question = key.key_id, bound.associated if reads_context else b""
+        # A digest, since there can be as many questions as items, of 8 KB each.
+        question = key.key_id, hashlib.sha256(bound.associated).digest() if reads_context else b""
         if question not in self._decided:
             self._decided[question] = self._decide(key, bound)
         return self._decided[question]

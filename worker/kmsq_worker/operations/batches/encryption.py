@@ -12,7 +12,7 @@ from kmsq_worker.operations.batches.decisions import Decisions
 from kmsq_worker.operations.batches.named import wanted
 from kmsq_worker.operations.batches.opening import Named, Opening
 from kmsq_worker.operations.batches.results import Results
-from kmsq_worker.operations.batches.sealing import permitted, require_usable, seal_each, unlocked
+from kmsq_worker.operations.batches.sealing import refusals, require_usable, seal_each, unlocked
 from kmsq_worker.operations.ciphers import SYMMETRIC
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.view import Wanted
@@ -22,20 +22,20 @@ _VALUES: Values = {ConditionKey.ENCRYPTION_ALGORITHM: SYMMETRIC.algorithm}
 
 async def batch_encrypt(execution: TurnExecution, request: BatchEncryptRequest) -> BatchEncryptReply:
     """Seal each plaintext under the key's current material."""
+    results: Results[bytes] = Results(execution.touched, request.item_count)
     key = execution.locate(request.key_id)
     contexts = Contexts(request.encryption_context, request.encryption_contexts)
-    contexts.note(execution.touched)
-    results: Results[bytes] = Results(request.item_count)
-    bounds = permitted(Decisions(execution, "kms:Encrypt", _VALUES), key, contexts, request.item_count)
+    await contexts.note(execution.touched)
+    refused = await refusals(Decisions(execution, "kms:Encrypt", _VALUES), key, contexts, request.item_count)
     require_usable(key, "Encrypt")
     sealer, material_id = unlocked(execution, key)
-    await seal_each(sealer, request.plaintexts, bounds, results)
+    await seal_each(sealer, request.plaintexts, contexts, refused, results)
     return BatchEncryptReply.model_construct(
         key_id=key.arn,
         key_material_id=material_id,
         encryption_algorithm=SYMMETRIC.algorithm,
         ciphertext_blobs=results.values,
-        failed=results.settle(execution.touched),
+        failed=results.settle(),
     )
 
 
@@ -46,10 +46,10 @@ def wants_batch_decrypt(account: Account, request: BatchDecryptRequest) -> Seque
 
 async def batch_decrypt(execution: TurnExecution, request: BatchDecryptRequest) -> BatchDecryptReply:
     """Open each blob with the key and material that it names itself."""
+    results: Results[bytes] = Results(execution.touched, request.item_count)
     opening = Opening(execution, insisted=request.key_id, operation="Decrypt")
     contexts = Contexts(request.encryption_context, request.encryption_contexts)
-    contexts.note(execution.touched)
-    results: Results[bytes] = Results(request.item_count)
+    await contexts.note(execution.touched)
     indexes: list[int | None] = [None] * request.item_count
     decisions, breath = Decisions(execution, "kms:Decrypt", _VALUES), Breath()
     for index, blob in enumerate(request.ciphertext_blobs):
@@ -64,7 +64,7 @@ async def batch_decrypt(execution: TurnExecution, request: BatchDecryptRequest) 
         encryption_algorithm=SYMMETRIC.algorithm,
         key_materials=opening.used,
         key_material_indexes=indexes,
-        failed=results.settle(execution.touched),
+        failed=results.settle(),
     )
 
 

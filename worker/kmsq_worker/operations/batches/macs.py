@@ -12,9 +12,9 @@ from kmsq_worker.primitives import macs
 
 async def batch_generate_mac(execution: TurnExecution, request: BatchGenerateMacRequest) -> BatchGenerateMacReply:
     """Make the MAC of each message."""
+    results: Results[bytes] = Results(execution.touched, request.item_count)
     key = usable_key(execution, request, "GenerateMac")
     secret, breath = unlock(execution, key), Breath()
-    results: Results[bytes] = Results(request.item_count)
     for index, message in enumerate(request.messages):
         if 1 <= len(message) <= limits.SIGNED_MESSAGE_MAX_BYTES:
             results.put(index, macs.generate_mac(secret, request.mac_algorithm, message))
@@ -26,5 +26,5 @@ async def batch_generate_mac(execution: TurnExecution, request: BatchGenerateMac
         macs=results.values,
         mac_algorithm=request.mac_algorithm,
         key_id=key.arn,
-        failed=results.settle(execution.touched),
+        failed=results.settle(),
     )

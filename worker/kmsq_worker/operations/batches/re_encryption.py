@@ -1,7 +1,6 @@
 """BatchReEncrypt: from any symmetric keys to one; the plaintexts stay here."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from kmsq_schemas.models import BatchReEncryptReply, BatchReEncryptRequest
 from kmsq_worker.arn import Account, parse_key_reference
@@ -9,8 +8,8 @@ from kmsq_worker.breath import Breath
 from kmsq_worker.custody import Key
 from kmsq_worker.envelope import Sealer
 from kmsq_worker.errors import KmsError
-from kmsq_worker.execution import TurnExecution, Values
-from kmsq_worker.operations.batches.contexts import Bound, Contexts
+from kmsq_worker.execution import Touched, TurnExecution, Values
+from kmsq_worker.operations.batches.contexts import Contexts
 from kmsq_worker.operations.batches.decisions import Decisions
 from kmsq_worker.operations.batches.named import wanted
 from kmsq_worker.operations.batches.opening import Named, Opening
@@ -21,15 +20,6 @@ from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.view import Wanted
 
 
-class _Item(NamedTuple):
-    """What may be opened and sealed again."""
-
-    blob: bytes
-    named: Named
-    source: Bound
-    destination: Bound
-
-
 def wants_batch_re_encrypt(account: Account, request: BatchReEncryptRequest) -> Sequence[Wanted]:
     """Need what BatchDecrypt needs of the sources and what BatchEncrypt needs of the destination."""
     destination = Wanted(parse_key_reference(request.destination_key_id, account))
@@ -38,21 +28,22 @@ def wants_batch_re_encrypt(account: Account, request: BatchReEncryptRequest) -> 
 
 async def batch_re_encrypt(execution: TurnExecution, request: BatchReEncryptRequest) -> BatchReEncryptReply:
     """Open each blob and seal it under the destination's current material."""
+    results: Results[bytes] = Results(execution.touched, request.item_count)
     batch = _ReEncryption(execution, request)
-    items = [batch.permitted(index) for index in range(request.item_count)]
-    results: Results[bytes] = Results(request.item_count)
+    await batch.note(execution.touched)
+    items = await batch.permitted()
     indexes: list[int | None] = [None] * request.item_count
     # Who may re-encrypt nothing to the destination learns nothing about it: neither its state nor its id.
-    key = batch.destination if any(isinstance(item, _Item) for item in items) else None
+    key = batch.destination if any(isinstance(item, Named) for item in items) else None
     destination = None if key is None else _unlock(execution, key)
     breath = Breath()
     for index, item in enumerate(items):
         if isinstance(item, KmsError):
             results.put(index, item)
         elif destination is not None:
-            result = batch.re_encrypt(item, destination.sealer)
+            result = batch.re_encrypt(index, item, destination.sealer)
             results.put(index, result)
-            indexes[index] = None if isinstance(result, KmsError) else item.named.index
+            indexes[index] = None if isinstance(result, KmsError) else item.index
         await breath.take()
     return BatchReEncryptReply.model_construct(
         ciphertext_blobs=results.values,
@@ -62,7 +53,7 @@ async def batch_re_encrypt(execution: TurnExecution, request: BatchReEncryptRequ
         destination_key_material_id=None if destination is None else destination.material_id,
         source_key_materials=batch.opening.used,
         source_key_material_indexes=indexes,
-        failed=results.settle(execution.touched),
+        failed=results.settle(),
     )
 
 
@@ -80,14 +71,31 @@ class _ReEncryption:
         self.destination = execution.locate(request.destination_key_id)
         self._sources = Contexts(request.source_encryption_context, request.source_encryption_contexts)
         self._destinations = Contexts(request.destination_encryption_context, request.destination_encryption_contexts)
-        self._sources.note(execution.touched)
-        self._destinations.note(execution.touched)
         self._from = {same: Decisions(execution, "kms:ReEncryptFrom", _values(same=same)) for same in (True, False)}
         self._to = {same: Decisions(execution, "kms:ReEncryptTo", _values(same=same)) for same in (True, False)}
 
-    def permitted(self, index: int) -> _Item | KmsError:
-        """Return the item at `index` if policies let it leave its key and reach the destination."""
-        blob = self._blobs[index]
+    async def note(self, touched: Touched) -> None:
+        """Note both contexts for the audit record, the source's first."""
+        await self._sources.note(touched)
+        await self._destinations.note(touched)
+
+    async def permitted(self) -> Sequence[Named | KmsError]:
+        """Return of each item what opens it, if policies let it leave that key and reach the destination."""
+        items, breath = [], Breath()
+        for index, blob in enumerate(self._blobs):
+            items.append(self._permitted(index, blob))
+            await breath.take()
+        return items
+
+    def re_encrypt(self, index: int, named: Named, sealer: Sealer) -> bytes | KmsError:
+        """Open and seal the item at `index`, which is permitted."""
+        source = self._sources.of(index)
+        if isinstance(source, KmsError):
+            return source
+        plaintext = self.opening.open(named, self._blobs[index], source.associated)
+        return plaintext if isinstance(plaintext, KmsError) else seal(sealer, plaintext, self._destinations.of(index))
+
+    def _permitted(self, index: int, blob: bytes) -> Named | KmsError:
         named, source, destination = self.opening.named(blob), self._sources.of(index), self._destinations.of(index)
         if isinstance(named, KmsError):
             return named
@@ -98,12 +106,7 @@ class _ReEncryption:
         key = named.source.key
         same = key.key_id == self.destination.key_id
         refusal = self._from[same].refusal(key, source) or self._to[same].refusal(self.destination, destination)
-        return refusal or _Item(blob, named, source, destination)
-
-    def re_encrypt(self, item: _Item, sealer: Sealer) -> bytes | KmsError:
-        """Open and seal."""
-        plaintext = self.opening.open(item.named, item.blob, item.source.associated)
-        return plaintext if isinstance(plaintext, KmsError) else seal(sealer, plaintext, item.destination)
+        return refusal or named
 
 
 def _values(*, same: bool) -> Values:

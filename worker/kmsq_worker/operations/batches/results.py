@@ -16,7 +16,10 @@ _CUT: Final = "..."
 class Results(Generic[T]):
     """One entry for each item, in the order of the request: None until it has a result, and for ever if it failed."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, touched: Touched, count: int) -> None:
+        """Note `count` in `touched` at once: what is refused as a whole has items, too."""
+        touched.count = count
+        self._touched = touched
         self.values: list[T | None] = [None] * count
         self._errors: dict[int, KmsError] = {}
 
@@ -32,10 +35,9 @@ class Results(Generic[T]):
         """The failures, by index."""
         return [_failed_item(index, error) for index, error in sorted(self._errors.items())]
 
-    def settle(self, touched: Touched) -> list[FailedItem]:
-        """Note for the audit record how many items there were and which failed; return the latter for the reply."""
-        touched.count = len(self.values)
-        touched.failed, touched.failed_count = self.failed_ranges, len(self._errors)
+    def settle(self) -> list[FailedItem]:
+        """Note for the audit record which items failed; return them for the reply."""
+        self._touched.failed, self._touched.failed_count = self.failed_ranges, len(self._errors)
         return self.failed
 
     @property

@@ -24,24 +24,23 @@ class Unlocked(NamedTuple):
     material_id: str
 
 
-def permitted(decisions: Decisions, key: Key, contexts: Contexts, count: int) -> Sequence[Bound | KmsError]:
+async def refusals(decisions: Decisions, key: Key, contexts: Contexts, count: int) -> Sequence[KmsError | None]:
     """
-    Return what each item is bound to, or why it may not be or cannot.
+    Return of each item why it may not be sealed or cannot, None if it may.
 
     Raises `AccessDeniedException` or `ValidationException` when there is no item that may: who may do nothing with a
     key is told nothing more about it.
     """
-    decided = [_decided(decisions, key, contexts.of(index)) for index in range(count)]
-    errors = [one for one in decided if isinstance(one, KmsError)]
+    decided: list[KmsError | None] = []
+    breath = Breath()
+    for index in range(count):
+        bound = contexts.of(index)
+        decided.append(bound if isinstance(bound, KmsError) else decisions.refusal(key, bound))
+        await breath.take()
+    errors = [error for error in decided if error is not None]
     if len(errors) == count:
         raise next((error for error in errors if isinstance(error, AccessDeniedException)), errors[0])
     return decided
-
-
-def _decided(decisions: Decisions, key: Key, bound: Bound | KmsError) -> Bound | KmsError:
-    if isinstance(bound, KmsError):
-        return bound
-    return decisions.refusal(key, bound) or bound
 
 
 def unlocked(execution: TurnExecution, key: Key) -> Unlocked:
@@ -52,17 +51,23 @@ def unlocked(execution: TurnExecution, key: Key) -> Unlocked:
 
 
 async def seal_each(
-    sealer: Sealer, plaintexts: Sequence[bytes], bounds: Sequence[Bound | KmsError], results: Results[bytes]
+    sealer: Sealer,
+    plaintexts: Sequence[bytes],
+    contexts: Contexts,
+    refused: Sequence[KmsError | None],
+    results: Results[bytes],
 ) -> None:
-    """Seal what is permitted, and note what becomes of each item."""
+    """Seal what is not refused, and note what becomes of each item."""
     breath = Breath()
-    for index, (plaintext, bound) in enumerate(zip(plaintexts, bounds, strict=True)):
-        results.put(index, bound if isinstance(bound, KmsError) else seal(sealer, plaintext, bound))
+    for index, (plaintext, refusal) in enumerate(zip(plaintexts, refused, strict=True)):
+        results.put(index, refusal or seal(sealer, plaintext, contexts.of(index)))
         await breath.take()
 
 
-def seal(sealer: Sealer, plaintext: bytes, bound: Bound) -> bytes | KmsError:
+def seal(sealer: Sealer, plaintext: bytes, bound: Bound | KmsError) -> bytes | KmsError:
     """Seal one plaintext, or return why it cannot be."""
+    if isinstance(bound, KmsError):
+        return bound
     try:
         return sealer.seal(plaintext, bound.associated)
     except KmsError as error:
