@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from kmsq.cli.agreement import decapsulate, derive_shared_secret, encapsulate
 from kmsq.cli.aliases import alias
+from kmsq.cli.column import column
 from kmsq.cli.data import decrypt, encrypt, random, reencrypt
 from kmsq.cli.data_key import data_key, data_key_pair
 from kmsq.cli.doctor import doctor
@@ -100,6 +101,7 @@ COMMANDS = (
     decrypt,
     reencrypt,
     file,
+    column,
     data_key,
     data_key_pair,
     random,

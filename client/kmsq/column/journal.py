@@ -30,7 +30,7 @@ class Tally:
     skipped: int = 0
     """Rows that were left out."""
     bytes: int = 0
-    """Of cells, as they were before."""
+    """Of cells, as they became."""
 
     def __add__(self, other: "Tally") -> "Tally":
         mine, theirs = asdict(self), asdict(other)

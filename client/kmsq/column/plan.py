@@ -173,8 +173,8 @@ def options_of(order: Order, plan: Plan) -> dict[str, object]:
     """Return, by their names on the command line, the options that a resumed run must share: nothing secret."""
     return {
         "command": plan.verb.value,
-        "OUTPUT": str(order.target.absolute()),
-        "KEY": plan.key_id,
+        "--out": str(order.target.absolute()),
+        "--to" if plan.verb is Verb.REWRAP else "--key-id": plan.key_id,
         "--column": [binding.column for binding in plan.bindings],
         "--table": plan.seal.table,
         "--mode": plan.seal.mode.value,
