@@ -3,8 +3,9 @@
 import atexit
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from kmsq.client import WORKER_USER, Client
@@ -12,6 +13,8 @@ from kmsq.errors import ClientClosed, InvalidAddress, NotConnected
 from kmsq.integrations.line import Line
 from kmsq_schemas.models import Reply, Request
 from kmsq_schemas.operations import Operation
+
+T = TypeVar("T")
 
 OPENING_GRACE_SECONDS = 5.0  # for a client whose time to connect is over, to clean up and say why
 
@@ -40,19 +43,30 @@ class BlockingClient:
         Waits up to `connect_timeout_seconds` for a first connection, then up to `timeout_seconds` for the reply, in
         which time the request is repeated as `kmsq.Client` does. Raises `KmsqError`.
         """
+        return outcome(
+            self.start(
+                lambda client: client.call(operation, request, timeout_seconds=timeout_seconds),
+                connect_timeout_seconds=connect_timeout_seconds,
+            )
+        )
+
+    def start(self, work: Callable[[Client], Coroutine[Any, Any, T]], *, connect_timeout_seconds: float) -> Future[T]:
+        """
+        Begin what is to be done with the client, once it is open; `outcome` waits for it.
+
+        Raises `NotConnected` when it is not open within `connect_timeout_seconds`, and what kept it from opening.
+        """
+        return self.open(connect_timeout_seconds).start(work)
+
+    def open(self, connect_timeout_seconds: float) -> Line:
+        """Return the line once it is open: see `start`."""
         line, waiting_seconds = self._current_line(connect_timeout_seconds)
         try:
             line.opened.result(waiting_seconds)
         except TimeoutError:
             message = f"no connection to the broker came about within {connect_timeout_seconds:g} s"
             raise NotConnected(message) from None
-        call = line.submit(operation, request, timeout_seconds=timeout_seconds)
-        try:
-            return call.result()
-        except CancelledError:
-            raise ClientClosed("the connection was closed before the reply came") from None
-        finally:
-            call.cancel()  # without effect on one that is done; the caller may have been interrupted
+        return line
 
     def close(self) -> None:
         """Close the connection, if there is one: calls under way fail with `ClientClosed`. The next call opens one."""
@@ -97,6 +111,16 @@ def shared_client(amqp_url: str | BlockingClient | None) -> BlockingClient:
     make_client(0.0)  # raises for a bad URL now, not at the first call
     # Two threads may get here at once: one of the two clients is dropped, before it opened anything.
     return _by_address.setdefault((url, worker_user), BlockingClient(make_client))
+
+
+def outcome(work: Future[T]) -> T:
+    """Wait for what `BlockingClient.start` began. Whoever is interrupted here forgets it."""
+    try:
+        return work.result()
+    except CancelledError:
+        raise ClientClosed("the connection was closed before the reply came") from None
+    finally:
+        work.cancel()  # without effect on what is done; the caller may have been interrupted
 
 
 _clients: WeakSet[BlockingClient] = WeakSet()

@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from kmsq.client import Client
 from kmsq.errors import ClientClosed
 from kmsq_schemas.models import Reply, Request
 from kmsq_schemas.operations import Operation
+
+T = TypeVar("T")
 
 CLOSE_SECONDS = 6.0  # longer than a client takes to say goodbye to a broker that hangs
 
@@ -37,16 +41,19 @@ class Line:
         return self._over
 
     def submit(self, operation: Operation, request: Request, *, timeout_seconds: float) -> Future[Reply]:
-        """
-        Hand a call over; only after `opened`. Cancelling the result forgets the call.
+        """Hand a call over: see `start`."""
+        return self.start(lambda client: client.call(operation, request, timeout_seconds=timeout_seconds))
 
-        Raises `ClientClosed` when the line is over. A call that its end interrupts is cancelled.
+    def start(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> Future[T]:
         """
-        with self._lock:  # so that a call is on the loop before what ends the line, and its end finds it
+        Hand over what is to be done with the client; only after `opened`. Cancelling the result forgets it.
+
+        Raises `ClientClosed` when the line is over. What its end interrupts is cancelled.
+        """
+        with self._lock:  # so that the work is on the loop before what ends the line, and its end finds it
             if self._over:
                 raise ClientClosed("the connection was closed")
-            call = self._client.call(operation, request, timeout_seconds=timeout_seconds)
-            return asyncio.run_coroutine_threadsafe(call, self._loop)
+            return asyncio.run_coroutine_threadsafe(work(self._client), self._loop)
 
     def close(self) -> None:
         """End the line, and wait up to `CLOSE_SECONDS` for the client to say goodbye. Idempotent."""

@@ -1,7 +1,8 @@
 """The encryption contexts that values of a stream have for themselves."""
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from kmsq.errors import InvalidRequest, ServiceError, ValidationException
 from kmsq_schemas import limits
@@ -11,14 +12,17 @@ ContextOf: TypeAlias = Callable[[int, bytes], Context | None]
 """From an index, counted from 0 over the whole stream, and the value there, to pairs of its own."""
 
 
-class OwnContext(NamedTuple):
-    """The pairs of one value."""
+@dataclass(frozen=True, slots=True)
+class OwnPairs:
+    """The pairs of neighbouring values, one entry for each in both lists."""
 
-    pairs: dict[str, str] | None
-    encoded_bytes: int
+    pairs: list[dict[str, str] | None]
+    sizes: list[int]
     """As associated data (DESIGN.md §4), which is no shorter than CBOR but for the head of the map."""
-    error: ServiceError | None
-    """What the service answers for them, if it does."""
+    errors: dict[int, ServiceError]
+    """By position: what the service answers for pairs that cannot be."""
+    failure: Exception | None
+    """Why there are no more."""
 
 
 class OwnContexts:
@@ -31,32 +35,43 @@ class OwnContexts:
         self._shared = dict(shared or {})
         self._shared_bytes = _encoded_bytes(self._shared) or 0  # what is no text, the request's model refuses
 
-    def of(self, index: int, value: bytes) -> OwnContext:
-        """Return those of one value. Raises `InvalidRequest` for what is no text, and what `of` raises."""
-        given = self._of(index, value)
-        if not given:
-            return OwnContext(None, 0, None)
-        pairs = dict(given)
-        encoded_bytes = _encoded_bytes(pairs)
-        if encoded_bytes is None:
+    def of(self, first: int, values: Sequence[bytes]) -> OwnPairs:
+        """
+        Return those of `values`, the first of which has the index `first`.
+
+        They end before the first that is no text (`InvalidRequest`), or for which `of` raises.
+        """
+        own = OwnPairs([], [], {}, None)
+        try:
+            for index, value in enumerate(values, first):
+                self._append(own, index, self._of(index, value))
+        except Exception as error:  # noqa: BLE001  of the caller's function, too: raised when it is its turn
+            return replace(own, failure=error)
+        return own
+
+    def _append(self, own: OwnPairs, index: int, given: Context | None) -> None:
+        pairs = dict(given) if given else None
+        size = _encoded_bytes(pairs) if pairs else 0
+        if size is None:
             message = f"the encryption context at index {index} must map text to text, without lone surrogates"
             raise InvalidRequest(message)
-        return OwnContext(pairs, encoded_bytes, self._error(pairs, encoded_bytes))
-
-    def _error(self, pairs: Context, encoded_bytes: int) -> ServiceError | None:
         # Found here, because the service refuses a message in which all values are such as a whole, and pairs without
         # bounds would fill messages.
-        if not self._shared.keys().isdisjoint(pairs):
-            return ValidationException("The item's own EncryptionContext repeats a key of the shared one.")
-        if self._shared_bytes + encoded_bytes > limits.CONTEXT_MAX_BYTES:
-            return ValidationException(f"EncryptionContext is longer than {limits.CONTEXT_MAX_BYTES} bytes.")
-        return None
+        if pairs and not self._shared.keys().isdisjoint(pairs):
+            message = "The item's own EncryptionContext repeats a key of the shared one."
+            own.errors[len(own.pairs)] = ValidationException(message)
+        elif pairs and self._shared_bytes + size > limits.CONTEXT_MAX_BYTES:
+            message = f"EncryptionContext is longer than {limits.CONTEXT_MAX_BYTES} bytes."
+            own.errors[len(own.pairs)] = ValidationException(message)
+        own.pairs.append(pairs)
+        own.sizes.append(size)
 
 
 def _encoded_bytes(pairs: Context) -> int | None:
     """Return the length of `pairs` as associated data, None for what is no Unicode text."""
     try:
-        text = "".join([*pairs, *pairs.values()]).encode()
+        text = "".join([*pairs, *pairs.values()])
+        text_bytes = len(text) if text.isascii() else len(text.encode())
     except (TypeError, UnicodeEncodeError):
         return None
-    return len(text) + 2 * limits.CONTEXT_LENGTH_BYTES * len(pairs)
+    return text_bytes + 2 * limits.CONTEXT_LENGTH_BYTES * len(pairs)

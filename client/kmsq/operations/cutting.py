@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from kmsq.errors import InvalidRequest, ServiceError
 from kmsq.operations.base import make_request
-from kmsq.operations.contexts import OwnContext
 from kmsq.operations.jobs import Job
 from kmsq_schemas import limits
 from kmsq_schemas.content import ContentType
@@ -35,7 +34,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Values made ready: one entry for each in all lists. Those of unfit values hold a place that is never read."""
+    """Values made ready: one entry for each in all lists, or more in those whose neighbours came to an early end."""
 
     values: list[bytes]
     contexts: list[list[dict[str, str] | None]]
@@ -82,45 +81,36 @@ def cut(job: Job[Any], first: int, values: Sequence[Any]) -> Iterator[Batch]:
         raise failure
 
 
-def _prepare(job: Job[Any], first: int, values: Sequence[Any]) -> tuple[_Columns, Exception | None]:
-    if not job.own and _BYTES_ALONE.issuperset(map(type, values)):
-        sizes = [length + HEAD_BYTES for length in map(len, values)]
-        if max(sizes, default=0) <= VALUE_MAX_BYTES:
-            return _Columns(list(values), [], sizes, {}), None
-    return _prepare_each(job, first, values)
+def _prepare(job: Job[Any], first: int, given: Sequence[Any]) -> tuple[_Columns, Exception | None]:
+    values, failure = _as_bytes(first, given)
+    sizes = [length + HEAD_BYTES for length in map(len, values)]
+    unfit: dict[int, ServiceError] = {}
+    if max(sizes, default=0) > VALUE_MAX_BYTES:
+        huge = {position: len(value) for position, value in enumerate(values) if len(value) > VALUE_MAX_BYTES}
+        unfit = {position: job.unfit(length) for position, length in huge.items()}
+    contexts = []
+    for own in job.own:
+        column = own.of(first, values)
+        failure = column.failure or failure  # it came to no value beyond the earlier failure
+        values = values[: len(column.pairs)]
+        sizes = [size + HEAD_BYTES + more for size, more in zip(sizes, column.sizes, strict=False)]
+        unfit = {**column.errors, **unfit}
+        contexts.append(column.pairs)
+    sizes = [0 if position in unfit else size for position, size in enumerate(sizes)] if unfit else sizes
+    return _Columns(values, contexts, sizes, unfit), failure
 
 
-def _prepare_each(job: Job[Any], first: int, values: Sequence[Any]) -> tuple[_Columns, Exception | None]:
-    columns = _Columns([], [[] for _ in job.own], [], {})
-    try:
-        for position, given in enumerate(values):
-            index = first + position
-            value = _as_bytes(index, given)
-            _append(columns, job, value, [own.of(index, value) for own in job.own])
-    except Exception as error:  # noqa: BLE001  whatever context_of raises, too: raised when it is its turn
-        return columns, error
-    return columns, None
-
-
-def _append(columns: _Columns, job: Job[Any], value: bytes, contexts: Sequence[OwnContext]) -> None:
-    is_huge = len(value) > VALUE_MAX_BYTES
-    error = job.unfit(len(value)) if is_huge else next(filter(None, (context.error for context in contexts)), None)
-    size = HEAD_BYTES + len(value) + sum(HEAD_BYTES + context.encoded_bytes for context in contexts)
-    if error is not None:
-        columns.unfit[len(columns.values)] = error
-    columns.values.append(value)
-    columns.sizes.append(size if error is None else 0)
-    for column, context in zip(columns.contexts, contexts, strict=True):
-        column.append(context.pairs)
-
-
-def _as_bytes(index: int, value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    message = f"the value at index {index} is of type {type(value).__name__}: it must be bytes, bytearray or memoryview"
-    raise InvalidRequest(message)
+def _as_bytes(first: int, given: Sequence[Any]) -> tuple[list[bytes], Exception | None]:
+    """Return `given` up to the first that is not bytes, and what to say of it."""
+    if _BYTES_ALONE.issuperset(map(type, given)):  # the usual case needs no second look at every item
+        return list(given), None
+    values: list[bytes] = []
+    for index, value in enumerate(given, first):
+        if not isinstance(value, bytes | bytearray | memoryview):
+            what = f"the value at index {index} is of type {type(value).__name__}"
+            return values, InvalidRequest(f"{what}: it must be bytes, bytearray or memoryview")
+        values.append(bytes(value))
+    return values, None
 
 
 def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
