@@ -33,7 +33,7 @@ def plaintext_bytes(chunks_bytes: int) -> int:
     whole, rest = divmod(chunks_bytes, SEALED_CHUNK_BYTES)
     # The last chunk holds its tag and, unless it is the only one, a byte at least.
     if 0 < rest < TAG_BYTES + (whole > 0) or chunks_bytes == 0:
-        raise InvalidEnvelope("the envelope is not complete")
+        raise InvalidEnvelope
     return chunks_bytes - TAG_BYTES * (whole + (rest > 0))
 
 
