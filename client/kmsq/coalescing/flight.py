@@ -29,15 +29,10 @@ class Flight:
             member.whereabouts = self
         self._watch.expect(min(member.expires_at for member in members))
 
-    @property
-    def is_deserted(self) -> bool:
-        """Whether all callers have left."""
-        return self._staying == 0
-
     def leave(self) -> None:
         """See `Whereabouts`."""
         self._staying -= 1
-        if self.is_deserted and self.task is not None:
+        if self._staying == 0 and self.task is not None:
             self.task.cancel()
 
     def land(self, outcomes: Sequence[Outcome]) -> None:

@@ -141,8 +141,7 @@ class Coalescer:
         flight.task = asyncio.current_task()
         landed: Sequence[Outcome] = ()
         try:
-            if not flight.is_deserted:
-                landed = await self._carry(group.kind, flight)
+            landed = await self._carry(group.kind, flight)
         finally:
             flight.end()
             # The next message leaves before the callers of this one are told: they have work to do.
