@@ -64,6 +64,7 @@ async def test_no_plaintext_appears_in_logs_tables_metrics_or_dead_letters(lone:
     async with running(lone, 2, environment={"KMSQ_LOG_LEVEL": "DEBUG"}) as workers, dead_letters(lone) as letters:
         canaries |= await succeed(boss, canary)
         canaries |= await succeed_with_key_pairs_and_imports(boss, canary)
+        canaries |= await succeed_and_fail_in_batches(boss, canary)
         await fail(boss, canary)
         async with raw.connected(lone.broker.administrator_url) as mighty:
             await mighty.publish(
@@ -144,6 +145,33 @@ async def succeed_with_key_pairs_and_imports(boss: Producer, canary: bytes) -> s
     return {pair.private_key_plaintext, shared.shared_secret, material}
 
 
+async def succeed_and_fail_in_batches(boss: Producer, canary: bytes) -> set[bytes]:
+    """Let items with secrets succeed and fail, in both encodings; return the secrets that the service made."""
+    made: set[bytes] = set()
+    key = await new_key(boss, KeySpec.SYMMETRIC_DEFAULT, KeyUsage.ENCRYPT_DECRYPT)
+    maker = await new_key(boss, KeySpec.HMAC_256, KeyUsage.GENERATE_VERIFY_MAC)
+    data_keys = models.BatchGenerateDataKeyRequest(key_id=key, number_of_keys=3, key_spec=DataKeySpec.AES_256)
+    for encoding in (JSON, CBOR):
+        encrypt = models.BatchEncryptRequest(key_id=key, plaintexts=[canary, canary * 200, canary])
+        sealed = await boss.call(encrypt, models.BatchEncryptReply, content_type=encoding)
+        assert [blob is None for blob in sealed.ciphertext_blobs] == [False, True, False]
+        decrypt = models.BatchDecryptRequest(ciphertext_blobs=[canary, sealed.ciphertext_blobs[0] or b"", canary * 9])
+        opened = await boss.call(decrypt, models.BatchDecryptReply, content_type=encoding)
+        assert opened.plaintexts == [None, canary, None]
+        generated = await boss.call(data_keys, models.BatchGenerateDataKeyReply, content_type=encoding)
+        made |= {data_key for data_key in generated.plaintexts if data_key}
+        await boss.do(
+            models.BatchReEncryptRequest(ciphertext_blobs=decrypt.ciphertext_blobs, destination_key_id=key),
+            models.BatchGenerateMacRequest(
+                key_id=maker, messages=[canary, canary * 200], mac_algorithm=MacAlgorithm.HMAC_SHA_256
+            ),
+        )
+        wrong = encrypt.model_copy(update={"key_id": "alias/none"})
+        assert (await boss.error(wrong, content_type=encoding)).code == "NotFoundException"
+    assert len(made) == 6
+    return made
+
+
 async def fail(boss: Producer, canary: bytes) -> None:
     """Let requests with a secret fail at every step that can fail."""
     text, encoded = canary.decode(), base64.b64encode(canary).decode()
@@ -162,6 +190,11 @@ async def fail(boss: Producer, canary: bytes) -> None:
         replace(honest, headers={**honest.headers, "deadline": raw.deadline_in(-1)}),
         boss.message(EncryptRequest(key_id="alias/none", plaintext=canary * 100)),
         boss.message(DecryptRequest(ciphertext_blob=canary)),
+        boss.message(models.BatchEncryptRequest.model_construct(key_id="k", plaintexts=[canary] * 10_001)),
+        replace(
+            boss.message(models.BatchEncryptRequest(key_id="k", plaintexts=[b"x"])),
+            body=b'{"KeyId": "k", "Plaintexts": ["%s!"]}' % encoded.encode(),
+        ),
     ]
     for message in spoilt:
         fresh = replace(message, message_id=str(uuid4()), correlation_id=uuid4().hex)
