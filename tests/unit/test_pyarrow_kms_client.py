@@ -262,7 +262,7 @@ def test_the_token_says_who_asks_and_no_key_goes_from_one_to_another(
         made.append(principal)
         return kms.client(principal)
 
-    monkeypatch.setattr("kmsq.integrations.cipher.Client", make_client)
+    monkeypatch.setattr("kmsq.integrations.blocking.Client", make_client)
     monkeypatch.setenv("KMSQ_AMQP_URL", "amqp://ann:pw@token.example/")
     bob = KmsConnectionConfig(key_access_token="amqp://bob:pw@token.example/")
     kms.deny("bob", "Decrypt")
