@@ -70,7 +70,7 @@ class Header:
         for what, mine, theirs in [("", self.options, other.options), ("the input's ", self.input, other.input)]:
             different = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
             if different:
-                named = "; ".join(f"{what}{name} was {theirs.get(name)}, is {mine.get(name)}" for name in different)
+                named = "; ".join(f"{what}{name} was {mine.get(name)}, is {theirs.get(name)}" for name in different)
                 message = f"the journal is of another run: {named}"
                 raise JournalMismatch(message)
 

@@ -141,7 +141,7 @@ class _Check:
         while (found := mine.difference(theirs)) is not None:
             at, column = found
             self._findings.add(Finding(first_row + indices[at], column, DIFFERENT))
-            rest = range(at + 1, len(indices))
+            rest = list(range(at + 1, len(indices)))
             mine, theirs, indices = mine.keep(rest), theirs.keep(rest), [indices[place] for place in rest]
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from kmsq.column.cells import Cell, Cells
-from kmsq.column.formats.arrow_cells import array_of, check, plaintexts_of
+from kmsq.column.formats.arrow_cells import array_of, check, is_supported, plaintexts_of
 from kmsq.column.formats.arrow_seal import is_sealed, original_field, schema_metadata, sealed_field
 from kmsq.column.table import ERROR_COLUMN, Rows, Seal
 
@@ -130,7 +130,6 @@ def _sealed_array(cells: Cells) -> Any:
 
 
 def _comparable(array: Any) -> list[object]:
-    try:
+    if is_supported(array.type):
         return list(plaintexts_of(array))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
-        return [repr(value) for value in array.to_pylist()]  # nested values, a NaN among them
+    return [repr(value) for value in array.to_pylist()]  # nested values, a NaN among them
