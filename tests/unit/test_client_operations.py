@@ -3,6 +3,7 @@
 import inspect
 import re
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 import pytest
@@ -96,6 +97,17 @@ async def test_constraints_of_a_grant_may_be_a_map() -> None:
             assert remember.request.constraints == GrantConstraints(encryption_context_subset=pairs)
         with pytest.raises(InvalidRequest, match="NoSuchConstraint"):
             await client.create_grant("k", ["Decrypt"], grantee_principal="p", constraints={"NoSuchConstraint": pairs})
+
+
+async def test_contexts_of_a_batch_may_be_any_maps_and_are_one_for_each_value() -> None:
+    async with FakeKms().client() as client:
+        key_id = (await client.create_key()).key_metadata.key_id
+        contexts = (MappingProxyType({"row": "1"}), None)
+        sealed = await client.batch_encrypt(key_id, (b"a", b"b"), encryption_contexts=contexts)
+        blobs = [blob for blob in sealed.ciphertext_blobs if blob is not None]
+        assert (await client.batch_decrypt(blobs, encryption_contexts=contexts)).plaintexts == [b"a", b"b"]
+        with pytest.raises(InvalidRequest, match="one entry for each item"):
+            await client.batch_encrypt(key_id, [b"canary"], encryption_contexts=contexts)
 
 
 class Remember:

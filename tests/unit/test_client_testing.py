@@ -210,6 +210,88 @@ async def test_re_encrypt_moves_between_keys_and_contexts(client: Client, key: K
         await client.decrypt(moved.ciphertext_blob, encryption_context={"a": "2"}, key_id=key.key_id)
 
 
+async def test_each_value_of_a_batch_succeeds_or_fails_by_itself(client: Client, key: KeyMetadata) -> None:
+    values = [b"a", b"", b"x" * 4097, b"b", b"c", b"d"]
+    contexts = [None, None, None, {"row": "3"}, {"table": "other"}, {"row": "x" * 8192}]
+    table = {"table": "people"}
+    sealed = await client.batch_encrypt(key.key_id, values, encryption_context=table, encryption_contexts=contexts)
+    assert [(item.index, item.code) for item in sealed.failed] == [(n, "ValidationException") for n in (1, 2, 4, 5)]
+    assert [place for place, blob in enumerate(sealed.ciphertext_blobs) if blob is not None] == [0, 3]
+    first, second = (blob for blob in sealed.ciphertext_blobs if blob is not None)
+    await client.rotate_key_on_demand(key.key_id)
+    other = (await client.create_key()).key_metadata
+    newer = [(await client.encrypt(one.key_id, b"n", encryption_context=table)).ciphertext_blob for one in (key, other)]
+    opened = await client.batch_decrypt(
+        [first, second, second, *newer, b"junk"],
+        encryption_context=table,
+        encryption_contexts=[None, {"row": "3"}, None, None, None, None],
+    )
+    assert opened.plaintexts == [b"a", b"b", None, b"n", b"n", None]
+    assert [(item.index, item.code) for item in opened.failed] == [
+        (2, "InvalidCiphertextException"),
+        (5, "InvalidCiphertextException"),
+    ]
+    assert opened.key_material_indexes == [0, 0, None, 1, 2, None]
+    assert [material.key_id for material in opened.key_materials] == [key.arn, key.arn, other.arn]
+    insisted = await client.batch_decrypt([first, newer[1]], encryption_context=table, key_id=other.key_id)
+    assert [item.code for item in insisted.failed] == ["IncorrectKeyException"]
+
+
+async def test_batches_move_between_keys_and_make_data_keys(client: Client, key: KeyMetadata) -> None:
+    other = (await client.create_key()).key_metadata
+    blob = (await client.encrypt(key.key_id, b"x", encryption_context={"a": "1"})).ciphertext_blob
+    moved = await client.batch_re_encrypt(
+        [blob, b"junk"],
+        other.key_id,
+        source_key_id=key.key_id,
+        source_encryption_contexts=[{"a": "1"}, None],
+        destination_encryption_context={"a": "2"},
+    )
+    assert (moved.key_id, moved.source_key_material_indexes) == (other.arn, [0, None])
+    assert [item.index for item in moved.failed] == [1]
+    assert moved.ciphertext_blobs[0] is not None
+    assert (await client.decrypt(moved.ciphertext_blobs[0], encryption_context={"a": "2"})).plaintext == b"x"
+    made = await client.batch_generate_data_key(
+        key.key_id, 2, key_spec="AES_256", encryption_context={"a": "1"}, encryption_contexts=[{"b": "1"}, {"a": "2"}]
+    )
+    assert [plaintext is None for plaintext in made.plaintexts] == [False, True]
+    assert [item.code for item in made.failed] == ["ValidationException"]
+    wrapped = await client.batch_generate_data_key_without_plaintext(key.key_id, 3, number_of_bytes=9)
+    blobs = [blob for blob in wrapped.ciphertext_blobs if blob is not None]
+    assert [len(plaintext or b"") for plaintext in (await client.batch_decrypt(blobs)).plaintexts] == [9, 9, 9]
+
+
+async def test_a_batch_fails_as_a_whole_where_its_key_does(client: Client, key: KeyMetadata) -> None:
+    for fails in (
+        client.batch_encrypt("alias/none", [b"x"]),
+        client.batch_decrypt([b"x"], key_id="alias/none"),
+        client.batch_re_encrypt([b"x"], key.key_id, source_key_id="alias/none"),
+    ):
+        with pytest.raises(NotFoundException):
+            await fails
+    await client.disable_key(key.key_id)
+    with pytest.raises(DisabledException):
+        await client.batch_encrypt(key.key_id, [b"x"])
+
+
+async def test_what_is_denied_for_one_value_is_denied_for_many(kms: FakeKms, client: Client, key: KeyMetadata) -> None:
+    kms.deny("alice", "Encrypt")
+    with pytest.raises(AccessDeniedException, match="to perform: kms:Encrypt"):
+        await client.batch_encrypt(key.key_id, [b"x"])
+    kms.allow("alice", "Encrypt")
+    kms.deny("alice", "BatchEncrypt")
+    await client.encrypt(key.key_id, b"x")
+    with pytest.raises(AccessDeniedException):
+        await client.batch_encrypt(key.key_id, [b"x"])
+
+
+async def test_messages_that_are_too_long_either_way_are_refused(client: Client, key: KeyMetadata) -> None:
+    with pytest.raises(ValidationException, match="at most 4194304 bytes"):
+        await client.batch_encrypt(key.key_id, [b"x" * 5_000_000])
+    with pytest.raises(ValidationException, match="send fewer items"):
+        await client.batch_generate_data_key(key.key_id, 10_000, number_of_bytes=1024)
+
+
 async def test_policies_are_stored(client: Client, key: KeyMetadata) -> None:
     policy = '{"Version": "2012-10-17", "Statement": []}'
     await client.put_key_policy(key.key_id, policy, policy_name="default")

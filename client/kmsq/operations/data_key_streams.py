@@ -57,7 +57,7 @@ class DataKeyStreamOperations(Operations):
         errors: Errors = "raise",
         **options: Unpack[PaceOptions],
     ) -> AsyncGenerator[Any, None]:
-        """Make `count` data keys of `key_spec` or `number_of_bytes` (1 to 1,024); yield them in plaintext and wrapped."""
+        """Make `count` data keys, of `key_spec` or of 1 to 1,024 bytes each; yield them in plaintext and wrapped."""
         kind = DataKeyKind(key_id, key_spec, number_of_bytes, grant_tokens)
         return stream(self.call, data_key_job(kind, context, context_of), places(count), errors, options)
 

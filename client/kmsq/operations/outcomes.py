@@ -37,7 +37,7 @@ class Settled(Generic[T]):
     has_failures: bool
 
     def hand_out(self, errors: Errors) -> Iterator[T | ItemFailure]:
-        """Go through the results; with `"raise"`, raise the error of the first that failed once those before are out."""
+        """Go through the results; with `"raise"`, up to the first failure, whose error is then raised."""
         return _until_failure(self.results) if self.has_failures and errors == "raise" else iter(self.results)
 
 

@@ -29,8 +29,8 @@ class StreamOperations(Operations):
     `ItemFailure` comes in its place, and the stream goes on. What fails a message as a whole is raised either way: no
     such key, no permission, no reply in time.
 
-    `context` is bound to all values; the pairs that `context_of(index, value)` returns are added to it for one value, and
-    may not repeat its keys. The options are those of `Pace`: `in_flight`, `items_per_message`, `timeout_seconds`.
+    `context` is bound to all values; what `context_of(index, value)` returns is added to it for one value, and may not
+    repeat its keys. The options are those of `Pace`: `in_flight`, `items_per_message`, `timeout_seconds`.
 
     Leaving the loop early forgets what is under way once the stream is closed: at the end of
     `async with contextlib.aclosing(stream)`, else when the event loop finds it.

@@ -57,7 +57,7 @@ class DataKeyStreams(BlockingStreams):
         errors: Errors = "raise",
         **options: Unpack[PaceOptions],
     ) -> Generator[Any, None, None]:
-        """Make `count` data keys of `key_spec` or `number_of_bytes` (1 to 1,024); yield them in plaintext and wrapped."""
+        """Make `count` data keys, of `key_spec` or of 1 to 1,024 bytes each; yield them in plaintext and wrapped."""
         kind = DataKeyKind(key_id, key_spec, number_of_bytes, grant_tokens)
         return self._stream(data_key_job(kind, context, context_of), places(count), errors, options)
 

@@ -23,9 +23,9 @@ class Streams(BlockingStreams):
     """
     One operation on any number of values: see `kmsq.operations.streams.StreamOperations`.
 
-    The values are read, and `context_of` is called, in the thread that takes the results. Leaving the loop early forgets
-    what is under way once the generator is closed: at the end of `with contextlib.closing(stream)`, else when it is
-    collected.
+    The values are read, and `context_of` is called, in the thread that takes the results. Leaving the loop early
+    forgets what is under way once the generator is closed: at the end of `with contextlib.closing(stream)`, else when
+    it is collected.
     """
 
     @overload

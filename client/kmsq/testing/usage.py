@@ -83,7 +83,7 @@ def generate_random(_world: World, request: models.GenerateRandomRequest) -> mod
 
 
 def source(world: World, blob: bytes, key_id: str | None) -> tuple[FakeKey, int]:
-    """Return the key that opens `blob`, which must be the one named `key_id` if there is such a name, and its material."""
+    """Return the key that opens `blob`, the one named `key_id` if there is such a name, and the material's number."""
     key, number = blobs.find(world, blob)
     if key_id is not None and world.locate(key_id) is not key:
         raise IncorrectKeyException(
