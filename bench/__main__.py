@@ -6,6 +6,7 @@ from importlib import import_module
 COMPARISONS = {
     "singles": "single Encrypt requests against a bare echo consumer",
     "batches": "BatchEncrypt against a bare pipe: CBOR, AES-GCM, CBOR",
+    "pipelines": "a column of values: row by row, single calls, encrypt_many, kmsq column in both modes",
 }
 
 
