@@ -43,12 +43,8 @@ class BlockingClient:
         Waits up to `connect_timeout_seconds` for a first connection, then up to `timeout_seconds` for the reply, in
         which time the request is repeated as `kmsq.Client` does. Raises `KmsqError`.
         """
-        return outcome(
-            self.start(
-                lambda client: client.call(operation, request, timeout_seconds=timeout_seconds),
-                connect_timeout_seconds=connect_timeout_seconds,
-            )
-        )
+        line = self.open(connect_timeout_seconds)
+        return outcome(line.submit(operation, request, timeout_seconds=timeout_seconds))
 
     def start(self, work: Callable[[Client], Coroutine[Any, Any, T]], *, connect_timeout_seconds: float) -> Future[T]:
         """
