@@ -64,6 +64,13 @@ async def test_a_pipe_carries_a_file_through_both_commands(kmsq: Command) -> Non
     assert (done.code, done.err) == (0, "")
 
 
+async def test_a_reader_that_has_had_enough_ends_it_without_a_word(kmsq: Command) -> None:
+    await kmsq.do("file", "encrypt", "--key-id", await kmsq.new_key(), "dump")
+    script = "kmsq file decrypt dump.kmsq --out - | head -c 7; exit ${PIPESTATUS[0]}"
+    done = await kmsq.run(program=("bash", "-c", script))
+    assert (done.code, done.out, done.err) == (LOCAL_ERROR, DATA[:7], "")
+
+
 async def test_what_the_service_denies_fails_with_its_error_and_leaves_nothing(
     kmsq: Command, kmsq_of_carol: Command, tmp_path: Path
 ) -> None:

@@ -218,6 +218,12 @@ def test_inspect_shows_what_the_header_says_and_asks_nobody(kms: FakeKms, kmsq: 
     assert not kms.calls
 
 
+def test_a_context_cannot_write_control_characters_to_the_terminal(kmsq: Kmsq) -> None:
+    assert kmsq(*ENCRYPT, "--context", "a\x1b[2J=é\x9b1m\r", "in").exit_code == 0
+    shown = kmsq("--output", "table", "file", "inspect", "in.kmsq").stdout
+    assert "a\\x1b[2J=é\\x9b1m\\r" in shown
+
+
 def test_what_to_call_the_plaintext_must_be_clear(kmsq: Kmsq) -> None:
     for name in ("in", ".kmsq"):
         refused(kmsq("file", "decrypt", name), "Say it with --out")
@@ -247,6 +253,11 @@ def test_a_full_disk_is_told_and_leaves_nothing(kmsq: Kmsq, monkeypatch: pytest.
     monkeypatch.setattr("kmsq.cli.replacing.FileIO", Full)
     refused(kmsq(*ENCRYPT, "in"), "No space left on device")
     assert names() == ["in"]
+
+
+def test_a_reader_that_has_had_enough_is_clicks_business() -> None:
+    with pytest.raises(BrokenPipeError), steps.working():
+        raise BrokenPipeError
 
 
 def test_ctrl_c_leaves_nothing(kmsq: Kmsq, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,11 +235,16 @@ def _shown(value: object) -> str:
         case None:
             return "unknown"
         case Mapping():
-            return ", ".join(f"{name}={text}" for name, text in value.items())
+            return ", ".join(_printable(f"{name}={text}") for name, text in value.items())
         case int():
             return f"{value:,}"
         case _:
             return str(value)
+
+
+def _printable(text: str) -> str:
+    # Whoever made the file chose its context, and would otherwise write to this terminal what he likes.
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _report(
