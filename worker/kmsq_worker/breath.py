@@ -3,19 +3,21 @@
 import asyncio
 import time
 
+BATCH_BREATH_SECONDS = 0.002  # a single request beside a batch needs some ten turns of the event loop
 BREATH_SECONDS = 0.02  # of work without a pause; a turn of 256 plain Encrypts takes about that
 
 
 class Breath:
     """Paused often enough, a long computation keeps neither heartbeats nor the other lanes waiting."""
 
-    __slots__ = ("_due",)
+    __slots__ = ("_due", "_seconds")
 
-    def __init__(self) -> None:
-        self._due = time.monotonic() + BREATH_SECONDS
+    def __init__(self, seconds: float = BREATH_SECONDS) -> None:
+        self._seconds = seconds
+        self._due = time.monotonic() + seconds
 
     async def take(self) -> None:
-        """Let others run, if nobody else has for `BREATH_SECONDS`."""
+        """Let others run, if nobody else has for so many seconds."""
         if time.monotonic() > self._due:
             await asyncio.sleep(0)
-            self._due = time.monotonic() + BREATH_SECONDS
+            self._due = time.monotonic() + self._seconds

@@ -48,6 +48,8 @@ class Touched:
     failed: dict[str, str] = field(default_factory=dict)
     """Which items of a batch failed, as ranges of indices by error code and reason."""
     failed_count: int = 0
+    used: set[str] | None = None
+    """The keys with which a batch did something; None for all that were touched."""
     context_digests: list[str] = field(default_factory=list)
     """Of the contexts of a batch whose items have their own: see `operations.batches.contexts`."""
     wrote: dict[str, str | None] = field(default_factory=dict)

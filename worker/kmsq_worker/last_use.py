@@ -7,7 +7,7 @@ before a crash, and costs the turn a dictionary entry.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -48,7 +48,8 @@ class LastUses:
         for item in turn.items:
             operation = "" if item.caller is None else item.caller.operation.of_one
             if isinstance(item.outcome, Reply) and operation in _TRACKED:
-                self._note(item.touched.keys, operation, turn.committed_at, item.delivery.message_id or "")
+                used = item.touched.keys if item.touched.used is None else item.touched.used
+                self._note(used, operation, turn.committed_at, item.delivery.message_id or "")
 
     async def run(self) -> None:
         """Write what was noted, for ever. Raises `Unavailable`."""
@@ -71,6 +72,6 @@ class LastUses:
             self._written.keep(key_id, now)
         await self._uses.note_last_use(self._slot, due)
 
-    def _note(self, key_ids: list[str], operation: str, used_at: datetime, request_id: str) -> None:
+    def _note(self, key_ids: Iterable[str], operation: str, used_at: datetime, request_id: str) -> None:
         for key_id in key_ids:
             self._pending[key_id] = LastUseRow(operation=operation, used_at=used_at, request_id=request_id)

@@ -85,7 +85,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=source.choice("LOG_LEVEL", "INFO", _LEVELS),
     )
     if Queue.ADMIN in settings.queues and settings.changes_database_url is None:
-        message = "KMSQ_CHANGES_DATABASE_URL is needed to serve the admin queue (or set KMSQ_QUEUES=crypto,slow,batch,read)"
+        message = (
+            "KMSQ_CHANGES_DATABASE_URL is needed to serve the admin queue (or set KMSQ_QUEUES=crypto,slow,batch,read)"
+        )
         raise SettingsError(message)
     return settings
 

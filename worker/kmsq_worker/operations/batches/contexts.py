@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from kmsq_worker.breath import Breath
+from kmsq_worker.breath import BATCH_BREATH_SECONDS, Breath
 from kmsq_worker.envelope import CONTEXT_MAX_BYTES, encode_context
 from kmsq_worker.errors import KmsError, ValidationException
 from kmsq_worker.execution import Touched
@@ -69,7 +69,7 @@ class Contexts:
             touched.contexts.append(self._shared.shared)
         if self._own is None:
             return
-        digest, breath = hashlib.sha256(), Breath()
+        digest, breath = hashlib.sha256(), Breath(BATCH_BREATH_SECONDS)
         for index in range(len(self._own)):
             digest.update(_hashed(self.of(index)))
             await breath.take()

@@ -24,6 +24,7 @@ _VALUES: Values = {ConditionKey.ENCRYPTION_ALGORITHM: SYMMETRIC.algorithm}
 class _DataKeys(NamedTuple):
     plaintexts: Sequence[bytes]
     wrapped: Results[bytes]
+    key_id: str
     key_arn: str
     material_id: str
 
@@ -40,7 +41,7 @@ async def batch_generate_data_key(
         plaintexts=[None if blob is None else key for key, blob in zip(made.plaintexts, wrapped, strict=True)],
         key_id=made.key_arn,
         key_material_id=made.material_id,
-        failed=made.wrapped.settle(),
+        failed=made.wrapped.settle((made.key_id,)),
     )
 
 
@@ -53,7 +54,7 @@ async def batch_generate_data_key_without_plaintext(
         ciphertext_blobs=made.wrapped.values,
         key_id=made.key_arn,
         key_material_id=made.material_id,
-        failed=made.wrapped.settle(),
+        failed=made.wrapped.settle((made.key_id,)),
     )
 
 
@@ -73,4 +74,4 @@ async def _generate(
     fresh = os.urandom(length * request.item_count)
     plaintexts = [fresh[start : start + length] for start in range(0, len(fresh), length)]
     await seal_each(sealer, plaintexts, contexts, refused, results)
-    return _DataKeys(plaintexts, results, key.arn, material_id)
+    return _DataKeys(plaintexts, results, key.key_id, key.arn, material_id)

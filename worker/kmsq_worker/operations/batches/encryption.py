@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kmsq_schemas.models import BatchDecryptReply, BatchDecryptRequest, BatchEncryptReply, BatchEncryptRequest
 from kmsq_worker.arn import Account
-from kmsq_worker.breath import Breath
+from kmsq_worker.breath import BATCH_BREATH_SECONDS, Breath
 from kmsq_worker.errors import KmsError
 from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.batches.contexts import Bound, Contexts
@@ -35,7 +35,7 @@ async def batch_encrypt(execution: TurnExecution, request: BatchEncryptRequest) 
         key_material_id=material_id,
         encryption_algorithm=SYMMETRIC.algorithm,
         ciphertext_blobs=results.values,
-        failed=results.settle(),
+        failed=results.settle((key.key_id,)),
     )
 
 
@@ -51,7 +51,7 @@ async def batch_decrypt(execution: TurnExecution, request: BatchDecryptRequest) 
     contexts = Contexts(request.encryption_context, request.encryption_contexts)
     await contexts.note(execution.touched)
     indexes: list[int | None] = [None] * request.item_count
-    decisions, breath = Decisions(execution, "kms:Decrypt", _VALUES), Breath()
+    decisions, breath = Decisions(execution, "kms:Decrypt", _VALUES), Breath(BATCH_BREATH_SECONDS)
     for index, blob in enumerate(request.ciphertext_blobs):
         named = opening.named(blob)
         result = _open(opening, decisions, named, blob, contexts.of(index))
@@ -64,7 +64,7 @@ async def batch_decrypt(execution: TurnExecution, request: BatchDecryptRequest) 
         encryption_algorithm=SYMMETRIC.algorithm,
         key_materials=opening.used,
         key_material_indexes=indexes,
-        failed=results.settle(),
+        failed=results.settle(opening.key_ids),
     )
 
 

@@ -44,6 +44,8 @@ class Opening:
         self._named: dict[bytes, Named | KmsError] = {}
         self.used: Final[list[UsedMaterial]] = []
         """The keys and materials that opened blobs."""
+        self.key_ids: Final[set[str]] = set()
+        """The keys of those."""
 
     def named(self, blob: bytes) -> Named | KmsError:
         """Return what `blob` says that opens it."""
@@ -86,4 +88,5 @@ class Opening:
     def _use(self, source: Source) -> int:
         material = self._execution.material(source.key, source.material_number)
         self.used.append(UsedMaterial.model_construct(key_id=source.key.arn, key_material_id=material.material_id))
+        self.key_ids.add(source.key.key_id)
         return len(self.used) - 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kmsq_schemas.models import BatchReEncryptReply, BatchReEncryptRequest
 from kmsq_worker.arn import Account, parse_key_reference
-from kmsq_worker.breath import Breath
+from kmsq_worker.breath import BATCH_BREATH_SECONDS, Breath
 from kmsq_worker.custody import Key
 from kmsq_worker.envelope import Sealer
 from kmsq_worker.errors import KmsError
@@ -36,7 +36,7 @@ async def batch_re_encrypt(execution: TurnExecution, request: BatchReEncryptRequ
     # Who may re-encrypt nothing to the destination learns nothing about it: neither its state nor its id.
     key = batch.destination if any(isinstance(item, Named) for item in items) else None
     destination = None if key is None else _unlock(execution, key)
-    breath = Breath()
+    breath = Breath(BATCH_BREATH_SECONDS)
     for index, item in enumerate(items):
         if isinstance(item, KmsError):
             results.put(index, item)
@@ -53,7 +53,7 @@ async def batch_re_encrypt(execution: TurnExecution, request: BatchReEncryptRequ
         destination_key_material_id=None if destination is None else destination.material_id,
         source_key_materials=batch.opening.used,
         source_key_material_indexes=indexes,
-        failed=results.settle(),
+        failed=results.settle((*batch.opening.key_ids, batch.destination.key_id)),
     )
 
 
@@ -81,7 +81,7 @@ class _ReEncryption:
 
     async def permitted(self) -> Sequence[Named | KmsError]:
         """Return of each item what opens it, if policies let it leave that key and reach the destination."""
-        items, breath = [], Breath()
+        items, breath = [], Breath(BATCH_BREATH_SECONDS)
         for index, blob in enumerate(self._blobs):
             items.append(self._permitted(index, blob))
             await breath.take()

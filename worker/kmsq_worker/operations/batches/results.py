@@ -1,5 +1,6 @@
 """What becomes of a batch's items: a result or an error each, for the reply and for the audit record."""
 
+import re
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
@@ -11,6 +12,7 @@ from kmsq_worker.execution import Touched
 T = TypeVar("T")
 
 _CUT: Final = "..."
+_escaped_in_json = re.compile(r"[^ !#-\[\]-~]")  # or longer than one byte
 
 
 class Results(Generic[T]):
@@ -35,8 +37,13 @@ class Results(Generic[T]):
         """The failures, by index."""
         return [_failed_item(index, error) for index, error in sorted(self._errors.items())]
 
-    def settle(self) -> list[FailedItem]:
-        """Note for the audit record which items failed; return them for the reply."""
+    def settle(self, used: Iterable[str]) -> list[FailedItem]:
+        """
+        Note for the audit record which items failed; return them for the reply.
+
+        `used` are the ids of the keys that the others were done with, if there are others.
+        """
+        self._touched.used = set(used) if len(self._errors) < len(self.values) else set()
         self._touched.failed, self._touched.failed_count = self.failed_ranges, len(self._errors)
         return self.failed
 
@@ -63,7 +70,7 @@ def ranges(indices: Iterable[int]) -> str:
 
 def _failed_item(index: int, error: KmsError) -> FailedItem:
     # Bounded, so that the reply's size is known beforehand: see BatchRequest.reply_max_bytes.
-    message = error.message.encode("ascii", "replace").decode()
+    message = _escaped_in_json.sub("?", error.message)
     if len(message) > FAILURE_MESSAGE_MAX_CHARS:
         message = message[: FAILURE_MESSAGE_MAX_CHARS - len(_CUT)] + _CUT
     return FailedItem.model_construct(index=index, code=error.code.value, message=message)

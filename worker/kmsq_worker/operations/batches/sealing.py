@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kmsq_schemas.models.enums import KeyUsage
-from kmsq_worker.breath import Breath
+from kmsq_worker.breath import BATCH_BREATH_SECONDS, Breath
 from kmsq_worker.custody import Key
 from kmsq_worker.envelope import BlobHeader, Sealer
 from kmsq_worker.errors import AccessDeniedException, KmsError
@@ -32,7 +32,7 @@ async def refusals(decisions: Decisions, key: Key, contexts: Contexts, count: in
     key is told nothing more about it.
     """
     decided: list[KmsError | None] = []
-    breath = Breath()
+    breath = Breath(BATCH_BREATH_SECONDS)
     for index in range(count):
         bound = contexts.of(index)
         decided.append(bound if isinstance(bound, KmsError) else decisions.refusal(key, bound))
@@ -58,7 +58,7 @@ async def seal_each(
     results: Results[bytes],
 ) -> None:
     """Seal what is not refused, and note what becomes of each item."""
-    breath = Breath()
+    breath = Breath(BATCH_BREATH_SECONDS)
     for index, (plaintext, refusal) in enumerate(zip(plaintexts, refused, strict=True)):
         results.put(index, refusal or seal(sealer, plaintext, contexts.of(index)))
         await breath.take()
