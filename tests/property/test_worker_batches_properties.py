@@ -29,25 +29,8 @@ from fakes.batching import (
     failures,
 )
 from fakes.database import ACCOUNT
-from kmsq_schemas.models import (
-    BatchDecryptReply,
-    BatchDecryptRequest,
-    BatchEncryptReply,
-    BatchEncryptRequest,
-    BatchGenerateDataKeyReply,
-    BatchGenerateDataKeyRequest,
-    BatchReEncryptReply,
-    BatchReEncryptRequest,
-    DecryptReply,
-    DecryptRequest,
-    EncryptRequest,
-    ErrorReply,
-    GenerateDataKeyRequest,
-    ReEncryptReply,
-    ReEncryptRequest,
-    Reply,
-    Request,
-)
+from kmsq_schemas import models
+from kmsq_schemas.models import ErrorReply, Reply, Request
 from kmsq_schemas.models.enums import DataKeySpec
 
 INVALID: Failure = ("InvalidCiphertextException", "")
@@ -58,14 +41,31 @@ NAMES: dict[str, Callable[[str], str]] = {"id": str, "ARN": ACCOUNT.key_arn, "al
 
 world_of = cache(World.under)
 worlds = st.sampled_from(ACCOUNT_POLICIES).map(world_of)
-kinds = st.builds(Kind, st.sampled_from([*STATES]), st.sampled_from([*RULES]), st.sampled_from(GRANTED))
-healthy = st.builds(Kind, st.sampled_from(["enabled", "rotated"]), st.sampled_from([*RULES]), st.sampled_from(GRANTED))
+states = st.sampled_from(["enabled", "rotated", "enabled", "rotated", *STATES])
+kinds = st.one_of(
+    st.builds(Kind, states, st.sampled_from([*RULES]), st.just("")),
+    st.builds(Kind, states, st.sampled_from(["not allowed", "app x denied"]), st.sampled_from(GRANTED)),
+)
+# Few keys, contexts and names in one example: what items share is what could be confused.
+pools = st.tuples(kinds, kinds)
+places = st.integers(0, 1)
 names = st.sampled_from([*NAMES])
-contexts = st.sampled_from([{}, {"app": "x"}, {"app": "y"}, {"app": "x", "stage": "y"}, {"stage": "ü"}, {"App": "x"}])
+contexts = st.sampled_from(
+    [{}, {"app": "x"}, {"app": "y"}, {"stage": "y", "app": "x"}, {"App": "x", "ü": ""}, {"b": "1"}, {"ü": "", "c": "2"}]
+)
 shared_contexts = st.none() | contexts
 own_contexts = st.none() | contexts
-blobs = st.builds(Sealed, st.one_of(healthy, kinds), contexts, st.sampled_from(["", *SPOILT]), st.booleans())
+damages = st.sampled_from([""] * len(SPOILT) + [*SPOILT])
+blobs = st.tuples(places, contexts, damages, st.booleans())
+Blob = tuple[int, Context, str, bool]
+Pool = tuple[Kind, Kind]
 plaintexts = st.sampled_from([b"x", b"plain", bytes(4096), b"", bytes(4097)])
+
+
+def made(world: World, pool: Pool, items: Sequence[Blob]) -> list[bytes]:
+    """Return the items' blobs. What is in each is its place in the list, counted from 1."""
+    sealed = [Sealed(pool[place], context, spoilt, latest) for place, context, spoilt, latest in items]
+    return [world.blob(one, bytes([number])) for number, one in enumerate(sealed, 1)]
 
 
 def together(shared: Context | None, own: Context | None) -> dict[str, str]:
@@ -97,7 +97,7 @@ def of_the_whole(each: Sequence[Failure]) -> Failure:
     kind=kinds,
     name=names,
     shared=shared_contexts,
-    items=st.lists(st.tuples(plaintexts, own_contexts), min_size=1, max_size=5),
+    items=st.lists(st.tuples(plaintexts, own_contexts), min_size=1, max_size=7),
 )
 def test_each_item_of_batch_encrypt_ends_as_encrypt_would(
     *, world: World, kind: Kind, name: str, shared: Context | None, items: list[tuple[bytes, Context | None]]
@@ -106,20 +106,23 @@ def test_each_item_of_batch_encrypt_ends_as_encrypt_would(
     fits = [1 <= len(plaintext) <= 4096 for plaintext, _ in items]
     batch, *singles = ask(
         world,
-        BatchEncryptRequest(
+        models.BatchEncryptRequest(
             key_id=key_id,
             plaintexts=[plaintext for plaintext, _ in items],
             encryption_context=shared,
             encryption_contexts=[own for _, own in items],
         ),
-        *(EncryptRequest(key_id=key_id, plaintext=b"x", encryption_context=together(shared, own)) for _, own in items),
+        *(
+            models.EncryptRequest(key_id=key_id, plaintext=b"x", encryption_context=together(shared, own))
+            for _, own in items
+        ),
     )
     each = [REPEATED if repeats(shared, own) else failure(one) for (_, own), one in zip(items, singles, strict=True)]
     failed = [one for one in each if one is not None]
     if len(failed) == len(each):
         assert failure(batch) == of_the_whole(failed)
         return
-    assert isinstance(batch, BatchEncryptReply)
+    assert isinstance(batch, models.BatchEncryptReply)
     for index, (plaintext, own) in enumerate(items):
         got, blob = failures(batch.failed, len(items))[index], batch.ciphertext_blobs[index]
         if each[index] is not None or not fits[index]:
@@ -131,14 +134,14 @@ def test_each_item_of_batch_encrypt_ends_as_encrypt_would(
             assert world.opened(blob, together(shared, own)) == plaintext
 
 
-@given(world=worlds, kind=kinds, name=names, shared=shared_contexts, own=st.lists(own_contexts, min_size=1, max_size=5))
+@given(world=worlds, kind=kinds, name=names, shared=shared_contexts, own=st.lists(own_contexts, min_size=1, max_size=7))
 def test_each_item_of_batch_generate_data_key_ends_as_generate_data_key_would(
     *, world: World, kind: Kind, name: str, shared: Context | None, own: list[Context | None]
 ) -> None:
     key_id = NAMES[name](world.key_id(kind))
     batch, *singles = ask(
         world,
-        BatchGenerateDataKeyRequest(
+        models.BatchGenerateDataKeyRequest(
             key_id=key_id,
             number_of_keys=len(own),
             key_spec=DataKeySpec.AES_128,
@@ -146,7 +149,7 @@ def test_each_item_of_batch_generate_data_key_ends_as_generate_data_key_would(
             encryption_contexts=own,
         ),
         *(
-            GenerateDataKeyRequest(
+            models.GenerateDataKeyRequest(
                 key_id=key_id, key_spec=DataKeySpec.AES_128, encryption_context=together(shared, pairs)
             )
             for pairs in own
@@ -157,7 +160,7 @@ def test_each_item_of_batch_generate_data_key_ends_as_generate_data_key_would(
     if len(failed) == len(each):
         assert failure(batch) == of_the_whole(failed)
         return
-    assert isinstance(batch, BatchGenerateDataKeyReply)
+    assert isinstance(batch, models.BatchGenerateDataKeyReply)
     assert failures(batch.failed, len(own)) == each
     for pairs, why, blob, key in zip(own, each, batch.ciphertext_blobs, batch.plaintexts, strict=True):
         assert (blob is None) == (key is None) == (why is not None)
@@ -182,33 +185,37 @@ def answered(world: World, batch: Request, singles: Sequence[Request | None]) ->
 
 @given(
     world=worlds,
-    insisted=st.none() | st.tuples(kinds, names),
+    pool=pools,
+    insisted=st.none() | st.tuples(places, names),
     shared=shared_contexts,
-    items=st.lists(st.tuples(blobs, own_contexts), min_size=1, max_size=6),
+    items=st.lists(st.tuples(blobs, own_contexts), min_size=1, max_size=7),
 )
 def test_each_item_of_batch_decrypt_ends_as_decrypt_would(
     *,
     world: World,
-    insisted: tuple[Kind, str] | None,
+    pool: Pool,
+    insisted: tuple[int, str] | None,
     shared: Context | None,
-    items: list[tuple[Sealed, Context | None]],
+    items: list[tuple[Blob, Context | None]],
 ) -> None:
-    key_id = None if insisted is None else NAMES[insisted[1]](world.key_id(insisted[0]))
-    sealed = [world.blob(one, bytes([index + 1])) for index, (one, _) in enumerate(items)]
+    key_id = None if insisted is None else NAMES[insisted[1]](world.key_id(pool[insisted[0]]))
+    sealed = made(world, pool, [blob for blob, _ in items])
     own = [beside(shared, pairs) for _, pairs in items]
     batch, singles = answered(
         world,
-        BatchDecryptRequest(ciphertext_blobs=sealed, key_id=key_id, encryption_context=shared, encryption_contexts=own),
+        models.BatchDecryptRequest(
+            ciphertext_blobs=sealed, key_id=key_id, encryption_context=shared, encryption_contexts=own
+        ),
         [
-            single_of(DecryptRequest, blob, key_id=key_id, encryption_context=together(shared, pairs))
+            single_of(models.DecryptRequest, blob, key_id=key_id, encryption_context=together(shared, pairs))
             for blob, pairs in zip(sealed, own, strict=True)
         ],
     )
-    assert isinstance(batch, BatchDecryptReply)
+    assert isinstance(batch, models.BatchDecryptReply)
     assert failures(batch.failed, len(items)) == [failure(one) for one in singles]
     used = set()
     for single, plaintext, index in zip(singles, batch.plaintexts, batch.key_material_indexes, strict=True):
-        if isinstance(single, DecryptReply):
+        if isinstance(single, models.DecryptReply):
             assert index is not None
             used.add(index)
             material = batch.key_materials[index]
@@ -221,29 +228,31 @@ def test_each_item_of_batch_decrypt_ends_as_decrypt_would(
 
 @given(
     world=worlds,
-    insisted=st.none() | kinds,
-    destination=st.tuples(st.one_of(healthy, kinds), names),
+    pool=pools,
+    insisted=st.none() | places,
+    destination=st.tuples(places, names),
     shared=st.tuples(shared_contexts, shared_contexts),
-    items=st.lists(st.tuples(blobs, own_contexts, own_contexts), min_size=1, max_size=5),
+    items=st.lists(st.tuples(blobs, own_contexts, own_contexts), min_size=1, max_size=7),
 )
 def test_each_item_of_batch_re_encrypt_ends_as_re_encrypt_would(
     *,
     world: World,
-    insisted: Kind | None,
-    destination: tuple[Kind, str],
+    pool: Pool,
+    insisted: int | None,
+    destination: tuple[int, str],
     shared: tuple[Context | None, Context | None],
-    items: list[tuple[Sealed, Context | None, Context | None]],
+    items: list[tuple[Blob, Context | None, Context | None]],
 ) -> None:
     keys: dict[str, Any] = {
-        "source_key_id": None if insisted is None else world.key_id(insisted),
-        "destination_key_id": NAMES[destination[1]](world.key_id(destination[0])),
+        "source_key_id": None if insisted is None else world.key_id(pool[insisted]),
+        "destination_key_id": NAMES[destination[1]](world.key_id(pool[destination[0]])),
     }
-    sealed = [world.blob(one, bytes([index + 1])) for index, (one, _, _) in enumerate(items)]
+    sealed = made(world, pool, [blob for blob, _, _ in items])
     sources = [beside(shared[0], pairs) for _, pairs, _ in items]
     destinations = [beside(shared[1], pairs) for _, _, pairs in items]
     batch, singles = answered(
         world,
-        BatchReEncryptRequest(
+        models.BatchReEncryptRequest(
             ciphertext_blobs=sealed,
             source_encryption_context=shared[0],
             source_encryption_contexts=sources,
@@ -253,7 +262,7 @@ def test_each_item_of_batch_re_encrypt_ends_as_re_encrypt_would(
         ),
         [
             single_of(
-                ReEncryptRequest,
+                models.ReEncryptRequest,
                 blob,
                 source_encryption_context=together(shared[0], source),
                 destination_encryption_context=together(shared[1], into),
@@ -263,20 +272,20 @@ def test_each_item_of_batch_re_encrypt_ends_as_re_encrypt_would(
         ],
     )
     each = [failure(one) for one in singles]
-    # What is permitted is told the state of a key before its blob is opened, of the source first: see `re_encrypt`.
+    # What is permitted is told the state of a key before its blob is opened, of the source's first.
     permitted = [one for one in each if one is not None and one[0] in STATE_ERRORS]
-    if permitted and not destination[0].is_usable:
-        arn = ACCOUNT.key_arn(world.key_id(destination[0]))
+    if permitted and not pool[destination[0]].is_usable:
+        arn = ACCOUNT.key_arn(world.key_id(pool[destination[0]]))
         assert isinstance(batch, ErrorReply)
         assert batch.code in STATE_ERRORS
         assert batch.message.startswith(f"{arn} ")
         assert None not in each
         return
-    assert isinstance(batch, BatchReEncryptReply)
+    assert isinstance(batch, models.BatchReEncryptReply)
     assert failures(batch.failed, len(items)) == each
     for number, single in enumerate(singles):
         blob, index = batch.ciphertext_blobs[number], batch.source_key_material_indexes[number]
-        if isinstance(single, ReEncryptReply):
+        if isinstance(single, models.ReEncryptReply):
             assert index is not None
             source = batch.source_key_materials[index]
             assert (source.key_id, source.key_material_id) == (single.source_key_id, single.source_key_material_id)
