@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
-from kmsq.coalescing import Coalescer
+from kmsq.coalescing import Coalescer, group
 from kmsq.errors import DeadlineExceeded, KmsqError
 from kmsq_schemas.models import (
     BatchEncryptReply,
@@ -80,13 +81,14 @@ class HeldTransport:
 
 
 @asynccontextmanager
-async def coalescer_over(inner: HeldTransport) -> AsyncGenerator[Coalescer]:
+async def coalescer_over(inner: HeldTransport, *, stall_seconds: float = 60) -> AsyncGenerator[Coalescer]:
     """Coalesce over `inner`; at the end nothing may be left of it."""
     before = asyncio.all_tasks()
     coalescer = Coalescer(inner, problem=lambda: inner.problem)
-    yield coalescer
-    await coalescer.close()
-    await turns()
+    with patch.object(group, "STALL_SECONDS", stall_seconds):
+        yield coalescer
+        await coalescer.close()
+        await turns()
     assert asyncio.all_tasks() - {asyncio.current_task()} <= before
 
 

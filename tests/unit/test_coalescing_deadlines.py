@@ -249,3 +249,21 @@ async def test_callers_whose_time_is_over_are_as_good_as_gone(inner: HeldTranspo
     await turns()
     assert inner.sent[2].cancelled
     await blobs(first)
+
+
+async def test_a_message_that_is_not_answered_keeps_others_waiting_for_a_moment_only(inner: HeldTransport) -> None:
+    async with coalescer_over(inner, stall_seconds=0.1) as coalescer:
+        calls = await occupied(inner, coalescer)
+        calls += start(coalescer, b"3", b"4", b"5")
+        await asyncio.sleep(0.02)
+        assert inner.operations == [ONE, ONE]
+        await asyncio.sleep(0.12)
+        assert inner.operations == [ONE, ONE, MANY]
+        calls += start(coalescer, b"6", b"7")
+        await turns()
+        assert inner.operations == [ONE, ONE, MANY, ONE]  # the places of the first two are others' now
+        await asyncio.sleep(0.12)
+        assert inner.operations == [ONE, ONE, MANY, ONE, ONE]
+        inner.answer_all()
+        assert await blobs(calls) == [blob(b"%d" % number) for number in range(1, 8)]
+        assert coalescer._groups == {}

@@ -1,6 +1,7 @@
 """A call that waits, for its turn or for its reply."""
 
 import asyncio
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
 
@@ -11,10 +12,7 @@ from kmsq_schemas.models import Reply, Request
 class Alone(Enum):
     """The word to a caller to send its request itself, as a single message."""
 
-    IN_TURN = "in turn"
-    """The place of a message under way has been taken for it."""
-    BESIDE = "beside"
-    """It takes no place."""
+    GO = "go"
 
 
 Outcome: TypeAlias = Reply | KmsqError | Alone
@@ -27,6 +25,14 @@ class Whereabouts(Protocol):
         """Note that one of the callers there has left."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Departure:
+    """A message under way: when it left, on the event loop's clock, and with how many calls."""
+
+    at: float
+    calls: int
+
+
 class Member:
     """
     A call that waits, for its turn or for its reply.
@@ -35,7 +41,7 @@ class Member:
     more, asyncio complains.
     """
 
-    __slots__ = ("expires_at", "item_max_bytes", "outcome", "request", "timeout_seconds", "whereabouts")
+    __slots__ = ("departure", "expires_at", "item_max_bytes", "outcome", "request", "timeout_seconds", "whereabouts")
 
     def __init__(
         self,
@@ -55,6 +61,8 @@ class Member:
         """What the caller allowed in all."""
         self.whereabouts = whereabouts
         self.outcome = outcome
+        self.departure: Departure | None = None
+        """Of the message that it is to send itself, if a place was taken for it."""
 
     @property
     def waits(self) -> bool:

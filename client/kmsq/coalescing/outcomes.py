@@ -58,7 +58,7 @@ def _outcome(operation: Operation, result: Reply | None, failure: FailedItem | N
     if failure is not None:
         error = service_error(failure.code, failure.message)
         # By itself it is repeated until its deadline, as any single call.
-        return Alone.BESIDE if error.is_retryable else error
+        return Alone.GO if error.is_retryable else error
     return _malformed(operation) if result is None else result
 
 

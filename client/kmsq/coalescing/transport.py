@@ -10,7 +10,7 @@ from kmsq.amqp.transport import AmqpTransport
 from kmsq.coalescing.flight import Flight
 from kmsq.coalescing.group import Group
 from kmsq.coalescing.kinds import KINDS, Kind
-from kmsq.coalescing.member import Alone, Member, Outcome
+from kmsq.coalescing.member import Alone, Departure, Member, Outcome
 from kmsq.coalescing.outcomes import REFUSALS, outcomes, own_error
 from kmsq.coalescing.pauses import PAUSE_SECONDS, Pauses
 from kmsq.errors import ClientClosed, DeadlineExceeded, KmsqError, NotConnected
@@ -51,9 +51,9 @@ class Coalescer:
         if self._closed:
             raise ClientClosed("the client is closed")
         group = self._groups.get(key) or self._open_group(key, kind)
-        if group.has_place:
-            group.take_place(1)
-            return await self._send_in_turn(group, request, timeout_seconds=timeout_seconds)
+        if group.has_place(now=now):
+            departure = group.take_place(calls=1, now=now)
+            return await self._send_in_turn(group, departure, request, timeout_seconds=timeout_seconds)
         member = Member(
             request,
             item_max_bytes=kind.item_max_bytes(request),
@@ -67,11 +67,13 @@ class Coalescer:
         if isinstance(outcome, KmsqError):
             raise outcome
         if isinstance(outcome, Alone):
-            return await self._send_after_waiting(group, member, outcome)
+            return await self._send_after_waiting(group, member)
         return outcome
 
     def _open_group(self, key: Hashable, kind: Kind) -> Group:
-        group = self._groups[key] = Group(key, kind, expire=lambda member: self._expire(kind.operation, member))
+        group = self._groups[key] = Group(
+            key, kind, expire=lambda member: self._expire(kind.operation, member), on_stall=self._advance
+        )
         return group
 
     def _expire(self, operation: Operation, member: Member) -> None:
@@ -90,29 +92,31 @@ class Coalescer:
         except asyncio.CancelledError:
             if member.outcome.cancelled():
                 member.whereabouts.leave()
-            elif member.outcome.result() is Alone.IN_TURN:  # cancelled between this word and the task's next step
-                self._free_place(group, 1)
+            elif member.departure is not None:  # cancelled between the word to go and the task's next step
+                self._free_place(group, member.departure)
             raise
 
-    async def _send_in_turn(self, group: Group, request: Request, *, timeout_seconds: float) -> Reply:
+    async def _send_in_turn(
+        self, group: Group, departure: Departure, request: Request, *, timeout_seconds: float
+    ) -> Reply:
         try:
             return await self._inner.call(group.kind.operation, request, timeout_seconds=timeout_seconds)
         finally:
-            self._free_place(group, 1)
+            self._free_place(group, departure)
 
-    async def _send_after_waiting(self, group: Group, member: Member, how: Alone) -> Reply:
+    async def _send_after_waiting(self, group: Group, member: Member) -> Reply:
         operation, request = group.kind.operation, member.request
         seconds = member.expires_at - asyncio.get_running_loop().time()
         try:
-            if how is Alone.IN_TURN:
-                return await self._send_in_turn(group, request, timeout_seconds=seconds)
+            if member.departure is not None:
+                return await self._send_in_turn(group, member.departure, request, timeout_seconds=seconds)
             return await self._inner.call(operation, request, timeout_seconds=seconds)
         except (DeadlineExceeded, NotConnected) as error:
             own = own_error(error, operation=operation, sent_seconds=seconds, timeout_seconds=member.timeout_seconds)
             raise own from None
 
-    def _free_place(self, group: Group, calls: int) -> None:
-        group.free_place(calls)
+    def _free_place(self, group: Group, departure: Departure) -> None:
+        group.free_place(departure)
         self._advance(group)
 
     def _advance(self, group: Group) -> None:
@@ -120,24 +124,25 @@ class Coalescer:
         now = asyncio.get_running_loop().time()
         if self._pauses.covers(group.kind.operation, now=now):
             for member in group.dismiss():
-                member.settle(Alone.BESIDE)
-        while group.has_place and (load := group.next_load(now=now)):
-            group.take_place(len(load))
+                member.settle(Alone.GO)
+        while group.has_place(now=now) and (load := group.next_load(now=now)):
+            departure = group.take_place(calls=len(load), now=now)
             if len(load) == 1:
-                load[0].settle(Alone.IN_TURN)
+                load[0].departure = departure
+                load[0].settle(Alone.GO)
             else:
-                self._depart(group, load)
+                self._depart(group, departure, load)
         if group.is_idle:
             group.dismiss()
             self._groups.pop(group.key, None)
 
-    def _depart(self, group: Group, load: Sequence[Member]) -> None:
+    def _depart(self, group: Group, departure: Departure, load: Sequence[Member]) -> None:
         flight = Flight(load, expire=group.expire)
-        task = asyncio.create_task(self._fly(group, flight))
+        task = asyncio.create_task(self._fly(group, departure, flight))
         self._flights[task] = flight
         task.add_done_callback(self._flights.pop)
 
-    async def _fly(self, group: Group, flight: Flight) -> None:
+    async def _fly(self, group: Group, departure: Departure, flight: Flight) -> None:
         flight.task = asyncio.current_task()
         landed: Sequence[Outcome] = ()
         try:
@@ -145,7 +150,7 @@ class Coalescer:
         finally:
             flight.end()
             # The next message leaves before the callers of this one are told: they have work to do.
-            self._free_place(group, len(flight.members))
+            self._free_place(group, departure)
         if landed:
             flight.land(landed)
 
@@ -172,7 +177,7 @@ class Coalescer:
             ]
         except Exception as error:  # noqa: BLE001  whatever keeps them from travelling together, nobody shall wait for ever
             log.warning("calls of %s travel alone, because of %s", kind.operation.value, type(error).__name__)
-        return [Alone.BESIDE] * len(members)
+        return [Alone.GO] * len(members)
 
     async def close(self) -> None:
         """Fail who waits, and every later call that would."""
