@@ -41,6 +41,8 @@ class Opening:
         self._expected: Final[Key | None] = None if insisted is None else execution.locate(insisted)
         self._operation: Final = operation
         self._opener: Final = Opener()
+        # Each is located, hence recorded, once: a forged batch can name ten thousand materials of one key.
+        self._keys: dict[str, Key] = {} if self._expected is None else {self._expected.key_id: self._expected}
         self._named: dict[bytes, Named | KmsError] = {}
         self.used: Final[list[UsedMaterial]] = []
         """The keys and materials that opened blobs."""
@@ -73,10 +75,15 @@ class Opening:
         return plaintext
 
     def _locate(self, blob: bytes) -> Named | KmsError:
-        try:
-            return Named(SYMMETRIC.locate_named(self._execution, envelope.parse_header(blob), self._expected))
-        except KmsError as error:
-            return error
+        header = envelope.parse_header(blob)
+        key = self._keys.get(header.key_id)
+        if key is None:
+            try:
+                key = SYMMETRIC.locate_named(self._execution, header, self._expected).key
+            except KmsError as error:
+                return error
+            self._keys[key.key_id] = key
+        return Named(Source(key, header.material_number))
 
     def _unlock(self, source: Source) -> Secret | KmsError:
         try:
