@@ -8,7 +8,7 @@ from io import FileIO
 from kmsq.envelope.header import Source, fill
 from kmsq.envelope.streams import Target, write_all
 
-PIECE_BYTES = 256 * 1024  # as a step of kmsq.envelope.streams, and for its reasons
+PIECE_BYTES = 192 * 1024  # as a step of kmsq.envelope.streams, and for its reasons
 KERNEL_PIECE_BYTES = 64 * 1024 * 1024  # short enough for progress to move and Ctrl-C to be heard
 
 # What copy_file_range(2) answers for files that it does not copy between.

@@ -18,7 +18,7 @@ from kmsq.errors import InvalidEnvelope, InvalidRequest
 from kmsq_schemas.models import DataKeySpec
 
 INLINE_MAX_BYTES = 256 * 1024  # takes about 50 µs, which is what a thread would cost
-STEPS_PER_HOP = 16  # 4 MiB for each hop into a thread: about 2 ms of work
+STEPS_PER_HOP = 20  # 4 MiB for each hop into a thread: about 2 ms of work
 
 T = TypeVar("T")
 
