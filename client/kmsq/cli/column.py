@@ -1,5 +1,6 @@
 """`kmsq column …`: columns of Parquet, CSV and JSON Lines files (docs/column.md)."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +40,8 @@ def column() -> None:
       kmsq column rewrap sealed.parquet --to alias/new --in-place
       kmsq column verify sealed.parquet
     """
+    # pyarrow's own allocator keeps what it once had, for each thread: 70 MB more here, and no faster.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 @column.command()

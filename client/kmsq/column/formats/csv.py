@@ -147,7 +147,11 @@ class CsvReader:
         # position after a record is where the next one begins.
         self._lines = Lines(path, position)
         self._records = csv.reader(self._lines, delimiter=dialect.delimiter, strict=True)
-        self.names = self._header() if names is None else names
+        try:
+            self.names = self._header() if names is None else names
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def position(self) -> int:

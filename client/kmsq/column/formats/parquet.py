@@ -1,6 +1,7 @@
 """Parquet files, read and written in constant memory."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from kmsq.column.table import Layout
 # The writer's names of what a file's metadata calls its compression; others it could not write again.
 CODECS: Final = {"UNCOMPRESSED": "none", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4"}
 DEFAULT_CODEC: Final = "snappy"
+GROUP_ROWS: Final = 65_536  # of a row group, and no more bytes than this:
+GROUP_BYTES: Final = 32 * 1024 * 1024
 
 
 class ParquetReader:
@@ -102,14 +105,13 @@ class ParquetTable:
     def finish(self, spool: Path, target: Path) -> None:
         """See `Table`."""
         with pa.OSFile(str(spool)) as source:
-            first = _read_part(source)
-            with pq.ParquetWriter(
-                target, first.schema, compression=self._codec(), use_dictionary=self._repetitive(first.schema)
-            ) as writer:
-                writer.write_table(first, row_group_size=max(1, first.num_rows))
-                while source.tell() < source.size():
-                    part = _read_part(source)
-                    writer.write_table(part, row_group_size=max(1, part.num_rows))
+            groups = _row_groups(source)
+            first = next(groups)
+            options = {"compression": self._codec(), "use_dictionary": self._repetitive(first.schema)}
+            with pq.ParquetWriter(target, first.schema, **options) as writer:
+                for group in chain([first], groups):
+                    if group.num_rows:
+                        writer.write_table(group, row_group_size=group.num_rows)
 
     def _codec(self) -> str:
         metadata = self._file.metadata
@@ -150,6 +152,14 @@ def _joined(batches: list[Any], schema: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _read_part(source: Any) -> Any:
-    with pa.ipc.open_stream(source) as reader:
-        return reader.read_all()
+def _row_groups(source: Any) -> Iterator[Any]:
+    """Yield the parts of a spool, put together to row groups."""
+    parts: list[Any] = []
+    while source.tell() < source.size():
+        with pa.ipc.open_stream(source) as reader:
+            parts.append(reader.read_all())
+        if sum(part.num_rows for part in parts) >= GROUP_ROWS or sum(part.nbytes for part in parts) >= GROUP_BYTES:
+            yield pa.concat_tables(parts).unify_dictionaries()
+            parts = []
+    if parts:
+        yield pa.concat_tables(parts).unify_dictionaries()
