@@ -2,9 +2,9 @@
 Whole messages through the chunk cipher: bytes at once, files in steps.
 
 A step is 192 KiB: reading, encrypting and writing stay within the processor's cache. Measured with files of 2 GiB in the
-page cache (ext4, Linux 6.18): 2 GB/s both ways, against 1.5 with 64 KiB a step. From 256 KiB on, decrypting falls to 0.5 as
-often as not, since the kernel takes long to find memory for large aligned writes; encrypted chunks are not aligned. A
-quarter of the time is AES-GCM, the rest the kernel's copying.
+page cache (ext4, Linux 6.18, a virtual machine at rest): 2 GB/s both ways, against 1.5 with 64 KiB a step. Decrypting, whose
+writes are aligned, is at the mercy of how fast the kernel finds memory for them: with larger steps it fell to 0.5 as often
+as not, with this one less often. A quarter of the time is AES-GCM, the rest the kernel's copying.
 The memory is three steps, whatever the file's size.
 """
 
