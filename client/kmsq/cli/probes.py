@@ -13,6 +13,9 @@ _AUTHENTICATED = {**_KEY, "message": _BYTES, "mac_algorithm": "HMAC_SHA_256", "d
 _ENCAPSULATED = {**_KEY, "encapsulation_algorithm": "ML_KEM", "dry_run": True}
 _PAIR = {**_KEY, "key_pair_spec": "ECC_NIST_P256", "dry_run": True}
 _DATA_KEY = {**_KEY, "number_of_bytes": 1, "dry_run": True}
+# A batch has no dry run: its only item cannot succeed, having no bytes, or a context that repeats the shared one.
+_REPEATED = {"encryption_context": {"kmsq": "doctor"}, "encryption_contexts": [{"kmsq": "doctor"}]}
+_DATA_KEYS = {**_KEY, **_REPEATED, "number_of_bytes": 1, "number_of_keys": 1}
 
 PROBES: Mapping[Operation, Mapping[str, object]] = MappingProxyType(
     {
@@ -54,6 +57,12 @@ PROBES: Mapping[Operation, Mapping[str, object]] = MappingProxyType(
             "wrapping_algorithm": "RSAES_OAEP_SHA_256",
             "wrapping_key_spec": "RSA_2048",
         },
+        Operation.BATCH_ENCRYPT: {**_KEY, "plaintexts": [b""]},
+        Operation.BATCH_DECRYPT: {"ciphertext_blobs": [b""]},
+        Operation.BATCH_RE_ENCRYPT: {"ciphertext_blobs": [b""], "destination_key_id": _NOBODY},
+        Operation.BATCH_GENERATE_DATA_KEY: _DATA_KEYS,
+        Operation.BATCH_GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: _DATA_KEYS,
+        Operation.BATCH_GENERATE_MAC: {**_KEY, "messages": [b""], "mac_algorithm": "HMAC_SHA_256"},
     }
 )
 """By operation, in the order of preference. Any answer to one shows that a worker is there."""
