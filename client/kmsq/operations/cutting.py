@@ -45,6 +45,11 @@ class _Columns:
     """By position."""
 
 
+def kept(value: Any) -> Any:
+    """Return `value` as it is now: a source may fill one buffer again and again."""
+    return bytes(value) if isinstance(value, bytearray | memoryview) else value
+
+
 def chunks(values: Iterable[Any], most: int) -> Iterator[list[Any]]:
     """
     Read `values` in lists of `most`, the last of which may be shorter.
@@ -56,7 +61,7 @@ def chunks(values: Iterable[Any], most: int) -> Iterator[list[Any]]:
         chunk: list[Any] = []
         failure: Exception | None = None
         try:
-            chunk.extend(islice(iterator, most))  # what was read before an exception stays in the list
+            chunk.extend(map(kept, islice(iterator, most)))  # what was read before an exception stays in the list
         except Exception as error:  # noqa: BLE001  raised below, when it is its turn
             failure = error
         if chunk:

@@ -70,7 +70,7 @@ def encrypt_job(
     """Encrypt under `key_id`."""
     return Job(
         operation=Operation.BATCH_ENCRYPT,
-        shared={"key_id": key_id, "encryption_context": context, "grant_tokens": grant_tokens},
+        shared=_kept({"key_id": key_id, "encryption_context": context, "grant_tokens": grant_tokens}),
         values_name="plaintexts",
         unfit=_wrong_length("Plaintext", limits.PLAINTEXT_MAX_BYTES),
         results=lambda reply: (reply.ciphertext_blobs, reply.failed),
@@ -84,7 +84,7 @@ def decrypt_job(
     """Decrypt; with `key_id`, only what is of that key."""
     return Job(
         operation=Operation.BATCH_DECRYPT,
-        shared={"key_id": key_id, "encryption_context": context, "grant_tokens": grant_tokens},
+        shared=_kept({"key_id": key_id, "encryption_context": context, "grant_tokens": grant_tokens}),
         values_name="ciphertext_blobs",
         unfit=_no_ciphertext,
         results=lambda reply: (reply.plaintexts, reply.failed),
@@ -102,13 +102,15 @@ def re_encrypt_job(
     """Decrypt in the worker, and encrypt again; `source` and `destination` are shared contexts and own ones."""
     return Job(
         operation=Operation.BATCH_RE_ENCRYPT,
-        shared={
-            "destination_key_id": destination_key_id,
-            "source_key_id": source_key_id,
-            "source_encryption_context": source[0],
-            "destination_encryption_context": destination[0],
-            "grant_tokens": grant_tokens,
-        },
+        shared=_kept(
+            {
+                "destination_key_id": destination_key_id,
+                "source_key_id": source_key_id,
+                "source_encryption_context": source[0],
+                "destination_encryption_context": destination[0],
+                "grant_tokens": grant_tokens,
+            }
+        ),
         values_name="ciphertext_blobs",
         unfit=_no_ciphertext,
         results=lambda reply: (reply.ciphertext_blobs, reply.failed),
@@ -120,7 +122,7 @@ def generate_mac_job(key_id: str, mac_algorithm: MacAlgorithm | str, grant_token
     """Make codes."""
     return Job(
         operation=Operation.BATCH_GENERATE_MAC,
-        shared={"key_id": key_id, "mac_algorithm": mac_algorithm, "grant_tokens": grant_tokens},
+        shared=_kept({"key_id": key_id, "mac_algorithm": mac_algorithm, "grant_tokens": grant_tokens}),
         values_name="messages",
         unfit=_wrong_length("Message", limits.SIGNED_MESSAGE_MAX_BYTES),
         results=lambda reply: (reply.macs, reply.failed),
@@ -133,7 +135,7 @@ def data_key_job(
     """Make data keys, in plaintext and wrapped."""
     return Job(
         operation=Operation.BATCH_GENERATE_DATA_KEY,
-        shared=_data_key_arguments(kind, context),
+        shared=_kept(_data_key_arguments(kind, context)),
         values_name=None,
         unfit=_impossible,
         results=lambda reply: (_data_keys(reply.plaintexts, reply.ciphertext_blobs), reply.failed),
@@ -147,7 +149,7 @@ def wrapped_data_key_job(
     """Make data keys for later, wrapped only."""
     return Job(
         operation=Operation.BATCH_GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
-        shared=_data_key_arguments(kind, context),
+        shared=_kept(_data_key_arguments(kind, context)),
         values_name=None,
         unfit=_impossible,
         results=lambda reply: (reply.ciphertext_blobs, reply.failed),
@@ -163,6 +165,17 @@ def _data_key_arguments(kind: DataKeyKind, context: Context | None) -> dict[str,
         "encryption_context": context,
         "grant_tokens": kind.grant_tokens,
     }
+
+
+def _kept(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Return `arguments` as they are now, so that all messages say the same, whatever the caller does meanwhile."""
+    return {name: _copied(value) for name, value in arguments.items()}
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, list) else value
 
 
 def _own(field_name: str, context: Context | None, context_of: ContextOf | None) -> tuple[OwnContexts, ...]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Protocol
 
-from kmsq.operations.cutting import chunks
+from kmsq.operations.cutting import chunks, kept
 
 
 class Supply(Protocol):
@@ -55,7 +55,7 @@ class AwaitedIterable:
         await self._wanted.wait()
         try:
             async for value in self._values:
-                self._chunk.append(value)
+                self._chunk.append(kept(value))
                 self._news.set()
                 if len(self._chunk) >= self._most:
                     self._wanted.clear()
