@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import pytest
 
@@ -10,6 +10,7 @@ from kmsq import Client, DataKeyCache, Envelope
 from kmsq.envelope import inspect, rewrap
 from kmsq.errors import AccessDeniedException, InvalidCiphertextException, InvalidRequest
 from kmsq.testing import FakeKms
+from kmsq_schemas.models import DataKeySpec, GenerateDataKeyReply
 from kmsq_schemas.operations import Operation
 
 ALIAS = "alias/orders"
@@ -143,6 +144,45 @@ async def test_a_cached_key_opens_only_what_the_service_would(kms: FakeKms, clie
     assert unwrapped(kms) == 3
 
 
+async def test_clients_that_share_a_cache_do_not_share_keys(kms: FakeKms, client: Client) -> None:
+    cache = DataKeyCache(max_age_seconds=60)
+    mine = Envelope(client, ALIAS, cache=cache)
+    sealed = await mine.encrypt(b"x")
+    assert await mine.decrypt(sealed) == b"x"
+    async with kms.client("bob") as bob:
+        theirs = Envelope(bob, ALIAS, cache=cache)
+        kms.fail_next(Operation.DECRYPT, AccessDeniedException())
+        with pytest.raises(AccessDeniedException):
+            await theirs.decrypt(sealed)
+        await theirs.encrypt(b"x")
+    assert made(kms) == 2
+
+
+async def test_a_context_that_is_changed_while_a_call_waits_is_the_one_it_was_called_with(client: Client) -> None:
+    answers = asyncio.Event()
+
+    class Slow:
+        async def generate_data_key(
+            self,
+            key_id: str,
+            *,
+            encryption_context: Mapping[str, str] | None = None,
+            key_spec: DataKeySpec | str | None = None,
+        ) -> GenerateDataKeyReply:
+            await answers.wait()
+            return await client.generate_data_key(key_id, encryption_context=encryption_context, key_spec=key_spec)
+
+        decrypt = client.decrypt
+
+    envelope = Envelope(Slow(), ALIAS, cache=DataKeyCache(max_age_seconds=60))
+    context = dict(CONTEXT)
+    waiting = asyncio.ensure_future(envelope.encrypt(b"x", context=context))
+    await asyncio.sleep(0)
+    context["order"] = "18"
+    answers.set()
+    assert await envelope.decrypt(await waiting, context=CONTEXT) == b"x"
+
+
 async def test_the_least_recently_used_key_goes_first(kms: FakeKms, client: Client) -> None:
     cache = DataKeyCache(max_age_seconds=60, capacity=2)
     envelope = Envelope(client, ALIAS, cache=cache)
@@ -184,6 +224,11 @@ async def test_a_failed_request_is_not_remembered(kms: FakeKms, client: Client) 
 def test_limits_that_would_keep_nothing_are_refused(limit: str) -> None:
     with pytest.raises(ValueError, match="above zero"):
         DataKeyCache(**{"max_age_seconds": 60, limit: 0})  # type: ignore[arg-type]  # one of them by its name
+
+
+def test_an_age_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="above zero"):
+        DataKeyCache(max_age_seconds=float("nan"))  # which no age would ever exceed
 
 
 async def test_without_a_key_an_envelope_decrypts_and_does_not_encrypt(kms: FakeKms, client: Client) -> None:

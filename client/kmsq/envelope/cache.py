@@ -15,7 +15,11 @@ BYTES_MAX = 2**36  # 64 GiB
 CAPACITY = 1000
 
 Name: TypeAlias = tuple[object, ...]
-"""All that decides which data key it is: key and context, wrapped key and context."""
+"""
+All that decides which data key it is and who may have it: the client; key and context, or wrapped key and context.
+
+The client, since each is one principal at one service: what one may unwrap, another may not.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Use(Generic[K]):
 
 class DataKeyCache:
     """
-    Keeps data keys in memory, so that a message does not cost a request. One event loop may use it, for any envelopes.
+    Keeps data keys in memory, so that a message does not cost a request. One event loop may use it, for any envelopes;
+    those of one client share keys.
 
     A key is used for `max_age_seconds` after it came from the service; a key that encrypts, for up to `max_messages`
     and `max_bytes` of plaintext as well. Up to `capacity` keys of each kind are kept; the least recently used goes
@@ -61,7 +66,7 @@ class DataKeyCache:
         capacity: int = CAPACITY,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        if min(max_age_seconds, max_messages, max_bytes, capacity) <= 0:
+        if not all(limit > 0 for limit in (max_age_seconds, max_messages, max_bytes, capacity)):  # nor a NaN
             raise ValueError("each limit of a data-key cache is above zero")
         self._max_messages = max_messages
         self._max_bytes = max_bytes

@@ -114,20 +114,22 @@ class Envelope:
     async def _begin(
         self, context: Mapping[str, str], plaintext_bytes: int | None
     ) -> tuple[EnvelopeHeader, ChunkSealer]:
-        encoded, key_id = encode_context(context), self._key_id
+        # A copy, because the caller may change his while this waits: header and wrapped key must have the same.
+        given, key_id = dict(context), self._key_id
+        encoded = encode_context(given)
         if key_id is None:
             raise InvalidRequest("this Envelope has no key to encrypt under: give it a key_id")
 
         async def fetch() -> WrappedDataKey:
             reply = await self._kms.generate_data_key(
-                key_id, encryption_context=context or None, key_spec=DataKeySpec.AES_256
+                key_id, encryption_context=given or None, key_spec=DataKeySpec.AES_256
             )
             return WrappedDataKey(DataKey(reply.plaintext), reply.ciphertext_blob)
 
         if self._cache is None or plaintext_bytes is None:
             key = await fetch()
         else:
-            key = await self._cache.for_sealing((key_id, encoded), plaintext_bytes, fetch)
+            key = await self._cache.for_sealing((self._kms, key_id, encoded), plaintext_bytes, fetch)
         return begin_sealing(key.data_key, key.wrapped, encoded)
 
     async def _data_key(self, header: EnvelopeHeader, key_id: str | None) -> DataKey:
@@ -139,7 +141,8 @@ class Envelope:
 
         if self._cache is None:
             return await fetch()
-        return await self._cache.for_opening((header.wrapped_key, header.encoded_context, key_id), fetch)
+        name = (self._kms, header.wrapped_key, header.encoded_context, key_id)
+        return await self._cache.for_opening(name, fetch)
 
 
 async def _run(size: int, work: Callable[[], T]) -> T:
