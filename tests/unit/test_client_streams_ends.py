@@ -89,6 +89,25 @@ async def test_what_the_source_raises_is_raised_after_the_results_before_it(held
         assert found == results(23)
 
 
+async def test_a_source_of_which_something_was_cancelled_keeps_nobody_waiting(held: Held, client: Client) -> None:
+    held.holding = False
+    cancelled: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+
+    async def waited_for() -> AsyncIterator[bytes]:
+        yield b"0."
+        yield await cancelled
+
+    def read_at_once() -> Iterator[bytes]:
+        yield b"0."
+        yield cancelled.result()
+
+    for source in (waited_for(), read_at_once()):
+        async with asyncio.timeout(10):
+            with pytest.raises(asyncio.CancelledError):
+                await gather(client.encrypt_many("k", source), [])
+
+
 async def test_what_context_of_raises_is_raised_after_the_results_before_it(held: Held, client: Client) -> None:
     held.holding = False
 

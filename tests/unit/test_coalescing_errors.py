@@ -236,3 +236,14 @@ async def test_calls_that_cannot_travel_together_travel_alone(inner: HeldTranspo
     assert inner.operations[-3:] == [ONE] * 3
     inner.answer_all()
     assert len(await blobs(calls)) == 3
+
+
+async def test_calls_of_a_batch_that_somebody_else_cancelled_travel_alone(
+    inner: HeldTransport, coalescer: Coalescer
+) -> None:
+    calls = await together(inner, coalescer)
+    inner.sent[-1].answer(asyncio.CancelledError())
+    await turns()
+    assert inner.operations[-3:] == [ONE] * 3
+    inner.answer_all()
+    assert len(await blobs(calls)) == 3

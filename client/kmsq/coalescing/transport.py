@@ -147,6 +147,9 @@ class Coalescer:
         landed: Sequence[Outcome] = ()
         try:
             landed = await self._carry(group.kind, flight)
+        except asyncio.CancelledError:
+            flight.land([Alone.GO] * len(flight.members))  # whoever is still there shall not wait for ever
+            raise
         finally:
             flight.end()
             # The next message leaves before the callers of this one are told: they have work to do.

@@ -122,7 +122,8 @@ async def _feed(window: Window[T], supply: Supply, job: Job[T]) -> None:
                 window.start(batch)
                 await window.place()
             first += len(values)
-    except Exception as error:  # noqa: BLE001  whatever the source or context_of raises: handed out when it is its turn
+    except BaseException as error:  # whatever the source or context_of raises: handed out when it is its turn
         window.end(error)
+        raise
     else:
         window.end()

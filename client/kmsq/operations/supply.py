@@ -45,7 +45,7 @@ class AwaitedIterable:
         self._most = most
         self._is_idle = is_idle
         self._chunk: list[Any] = []
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._is_over = False
         self._wanted = asyncio.Event()
         self._news = asyncio.Event()
@@ -61,10 +61,12 @@ class AwaitedIterable:
                     self._wanted.clear()
                 if not self._wanted.is_set():
                     await self._wanted.wait()
-        except Exception as error:  # noqa: BLE001  raised by `take`, when it is its turn
+        except BaseException as error:  # a cancelled future of the source's, too: `take` shall not wait for ever
             self._failure = error
-        self._is_over = True
-        self._news.set()
+            raise
+        finally:
+            self._is_over = True
+            self._news.set()
 
     async def take(self) -> list[Any]:
         """See `Supply`."""

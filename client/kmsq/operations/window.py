@@ -24,7 +24,7 @@ class Window(Generic[T]):
         self._send = send
         self._flights = asyncio.Semaphore(in_flight)
         self._places = asyncio.Semaphore(in_flight + 1)
-        self._line: asyncio.Queue[asyncio.Task[Settled[T]] | Exception | None] = asyncio.Queue()
+        self._line: asyncio.Queue[asyncio.Task[Settled[T]] | BaseException | None] = asyncio.Queue()
         self._under_way: set[asyncio.Task[Settled[T]]] = set()
         self.on_landing: Callable[[], None] = lambda: None
         """Called when a batch has come back."""
@@ -61,7 +61,7 @@ class Window(Generic[T]):
         call.add_done_callback(self._land)
         self._line.put_nowait(call)
 
-    def end(self, failure: Exception | None = None) -> None:
+    def end(self, failure: BaseException | None = None) -> None:
         """Say that no more batches come, and why, if it is not the end of the values."""
         self._line.put_nowait(failure)
 
@@ -72,7 +72,7 @@ class Window(Generic[T]):
         Raises what became of the batch as a whole, or why no more come.
         """
         entry = await self._line.get()
-        if isinstance(entry, Exception):
+        if isinstance(entry, BaseException):
             raise entry
         return None if entry is None else await entry
 
