@@ -11,9 +11,9 @@ from kmsq.column.formats import Format
 from kmsq.column.table import ERROR_COLUMN, Layout, Mode, Seal
 
 DATA_KEY_COLUMN: Final = "kmsq_data_key"
-# Three columns of such a part, of which three are in memory, take some 15 MB each; larger ones are hardly faster.
-PART_ROWS: Final = 16_384
-PART_BYTES: Final = 8 * 1024 * 1024  # of a part's rows as they are read: wide rows come in smaller parts
+# Larger ones are no faster: eight messages for each column fill the window; and three parts are in memory at a time.
+PART_ROWS: Final = 8_192
+PART_BYTES: Final = 4 * 1024 * 1024  # of a part's rows as they are read: wide rows come in smaller parts
 NAME_MAX_BYTES: Final = 1024  # of a table or column: with a row key they must fit into a context's 8,192 bytes
 
 
@@ -86,13 +86,15 @@ def make_plan(order: Order, layout: Layout) -> Plan:
     seal = _new_seal(order, layout) if order.verb is Verb.ENCRYPT else _seal(columns, order, layout)
     _check_names(columns, seal, layout)
     bindings = tuple(Binding(seal.table, name, layout.types[name]) for name in columns)
-    remaining = set(layout.seals) - set(columns)
+    needed = {other.data_key_column for name, other in layout.seals.items() if name not in columns}
     return Plan(
         verb=order.verb,
         key_id=order.key_id,
         bindings=bindings,
         seal=seal,
-        drops_data_keys=seal.mode is Mode.ENVELOPE and not remaining and not order.keep_data_keys,
+        drops_data_keys=seal.data_key_column is not None
+        and seal.data_key_column not in needed
+        and not order.keep_data_keys,
     )
 
 

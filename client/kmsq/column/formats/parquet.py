@@ -17,8 +17,8 @@ from kmsq.column.table import Layout
 # The writer's names of what a file's metadata calls its compression; others it could not write again.
 CODECS: Final = {"UNCOMPRESSED": "none", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4"}
 DEFAULT_CODEC: Final = "snappy"
-GROUP_ROWS: Final = 65_536  # of a row group, and no more bytes than this:
-GROUP_BYTES: Final = 32 * 1024 * 1024
+GROUP_ROWS: Final = 32_768  # of a row group, and no more bytes than this:
+GROUP_BYTES: Final = 16 * 1024 * 1024
 
 
 class ParquetReader:
