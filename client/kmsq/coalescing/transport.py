@@ -144,7 +144,6 @@ class Coalescer:
 
     async def _fly(self, group: Group, departure: Departure, flight: Flight) -> None:
         flight.task = asyncio.current_task()
-        landed: Sequence[Outcome] = ()
         try:
             landed = await self._carry(group.kind, flight)
         except asyncio.CancelledError:
@@ -154,8 +153,7 @@ class Coalescer:
             flight.end()
             # The next message leaves before the callers of this one are told: they have work to do.
             self._free_place(group, departure)
-        if landed:
-            flight.land(landed)
+        flight.land(landed)
 
     async def _carry(self, kind: Kind, flight: Flight) -> Sequence[Outcome]:
         """Send the batch and return the outcome of each call."""
