@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -108,11 +108,12 @@ async def test_pairs_that_cannot_be_added_fail_as_the_service_would_have_it(
     assert [(item.code, item.message) for item in answered.failed] == [(failure.error.code, failure.error.message)]
 
 
-async def deny(client: Client, key_id: str) -> None:
+async def deny(client: Client, key_id: str, *, rows: Sequence[str] | None = None) -> None:
+    condition = {} if rows is None else {"Condition": {"StringEquals": {"kms:EncryptionContext:row": rows}}}
     who = {"AWS": f"arn:kmsq:iam::{ACCOUNT}:user/{ADMINISTRATOR}"}
     statements = [
         {"Effect": "Allow", "Principal": who, "Action": "kms:*", "Resource": "*"},
-        {"Effect": "Deny", "Principal": who, "Action": "kms:Encrypt", "Resource": "*"},
+        {"Effect": "Deny", "Principal": who, "Action": "kms:Encrypt", "Resource": "*", **condition},
     ]
     await client.put_key_policy(key_id, json.dumps({"Version": "2012-10-17", "Statement": statements}))
 
@@ -140,6 +141,20 @@ async def test_a_key_that_is_lost_midway_ends_the_stream_after_the_results_befor
     assert getattr(caught.value, "index", 0) is None  # no value's failure, but all values'
     assert taken % 1_000 == 0
     assert 3_000 <= taken <= 6_000
+
+
+async def test_values_denied_for_their_own_contexts_fail_alone_however_they_share_messages(
+    client: Client, key_id: str
+) -> None:
+    await deny(client, key_id, rows=["1", "4"])
+    for items_per_message in (1, 2, 1_000):  # of two, the last message is row 4 alone
+        stream = client.encrypt_many(
+            key_id, Counted(5), context_of=row, items_per_message=items_per_message, errors="yield"
+        )
+        found = [result async for result in stream]
+        failures = [result for result in found if isinstance(result, ItemFailure)]
+        assert [failure.index for failure in failures] == [1, 4]
+        assert {type(failure.error) for failure in failures} == {AccessDeniedException}
 
 
 async def test_data_keys_and_codes_come_in_any_number(client: Client, key_id: str) -> None:

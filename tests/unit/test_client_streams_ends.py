@@ -222,3 +222,23 @@ async def test_a_stream_that_is_not_begun_reads_nothing(client: Client) -> None:
     await stream.aclose()
     await settled()
     assert source.read == 0
+
+
+@pytest.mark.parametrize("items_per_message", [1, 2, 5])
+async def test_values_denied_for_their_own_contexts_fail_alone_however_they_share_messages(
+    held: Held, client: Client, items_per_message: int
+) -> None:
+    held.holding = False
+    held.failures = {number: AccessDeniedException("no") for number in range(4 // items_per_message, 10)}
+    stream = client.encrypt_many(
+        "k",
+        values(6),
+        context_of=lambda index, _value: {"row": str(index)},
+        items_per_message=items_per_message,
+        errors="yield",
+    )
+    found = [item async for item in stream]
+    denied = [item for item in found if isinstance(item, ItemFailure)]
+    assert found[: 6 - len(denied)] == results(6 - len(denied))
+    assert [item.index for item in denied] == list(range(6))[-len(denied) :]
+    assert {str(item.error) for item in denied} == {"AccessDeniedException: no"}

@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
 
-from kmsq.errors import InvalidReply, InvalidRequest
+from kmsq.errors import AccessDeniedException, InvalidReply, InvalidRequest
 from kmsq.operations.cutting import Batch, cut
 from kmsq.operations.jobs import Job
 from kmsq.operations.outcomes import Errors, ItemFailure, Settled, settle
 from kmsq.operations.supply import AwaitedIterable, Iterated, Supply
 from kmsq.operations.window import Window, running
 from kmsq_schemas import limits
-from kmsq_schemas.models import Reply, Request
+from kmsq_schemas.models import FailedItem, Reply, Request
 from kmsq_schemas.operations import SPECS, Operation
 
 IN_FLIGHT = 4  # keeps two workers busy while results are taken
@@ -64,14 +64,32 @@ def require_known(errors: str) -> None:
         raise InvalidRequest('errors must be "raise" or "yield"')
 
 
-def read_reply(job: Job[T], batch: Batch, reply: Reply | None) -> Settled[T]:
-    """Return what the reply, None if there was nothing to send, says of a batch's values. Raises `InvalidReply`."""
-    if reply is None:
+async def carry(call: Call, job: Job[T], batch: Batch, *, timeout_seconds: float | None) -> Settled[T]:
+    """
+    Send a batch, if there is anything to send, and return what becomes of its values.
+
+    Raises what fails the message as a whole, and `InvalidReply`.
+    """
+    if batch.request is None:
         return settle((), (), (), batch.unfit)
+    try:
+        reply = await call(job.operation, batch.request, timeout_seconds=timeout_seconds)
+    except AccessDeniedException as error:
+        if not job.own:
+            raise
+        # So the service answers when it denies all values of a message. Policies can tell those with contexts of their
+        # own apart, and which of them share a message is chance: each fails by itself, as it would among others.
+        return _each_denied(batch, error)
     if not isinstance(reply, SPECS[job.operation].reply):
         message = f"{type(reply).__name__} is not a reply to {job.operation.value}"
         raise InvalidReply(message)
     return settle(batch.indexes, *job.results(reply), batch.unfit)
+
+
+def _each_denied(batch: Batch, error: AccessDeniedException) -> Settled[Any]:
+    count = len(batch.indexes)
+    failed = [FailedItem(index=position, code=error.code, message=error.message) for position in range(count)]
+    return settle(batch.indexes, [None] * count, failed, batch.unfit)
 
 
 def stream(
@@ -91,10 +109,7 @@ async def _stream(
     call: Call, job: Job[T], values: Values, errors: Errors, pace: Pace
 ) -> AsyncGenerator[T | ItemFailure, None]:
     async def send(batch: Batch) -> Settled[T]:
-        reply = None
-        if batch.request is not None:
-            reply = await call(job.operation, batch.request, timeout_seconds=pace.timeout_seconds)
-        return read_reply(job, batch, reply)
+        return await carry(call, job, batch, timeout_seconds=pace.timeout_seconds)
 
     async with Window(send, in_flight=pace.in_flight) as window:
         supply = _supply(values, pace, window)

@@ -27,7 +27,7 @@ class StreamOperations(Operations):
     Results come in the order of the values, each as soon as it and those before it are there. A value that fails raises
     its `ServiceError`, whose `index` says which it was, once all results before it are out; with `errors="yield"` an
     `ItemFailure` comes in its place, and the stream goes on. What fails a message as a whole is raised either way: no
-    such key, no permission, no reply in time.
+    such key, no permission, no reply in time. With `context_of`, a permission is each value's own matter.
 
     `context` is bound to all values; what `context_of(index, value)` returns is added to it for one value, and may not
     repeat its keys. The options are those of `Pace`: `in_flight`, `items_per_message`, `timeout_seconds`.

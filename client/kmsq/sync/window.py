@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import kmsq
 from kmsq.integrations.blocking import outcome
 from kmsq.operations.cutting import Batch, chunks, cut
-from kmsq.operations.flow import Pace, Value, read_reply
+from kmsq.operations.flow import Pace, Value, carry
 from kmsq.operations.jobs import Job
 from kmsq.operations.outcomes import Errors, ItemFailure, Settled
 
@@ -92,10 +92,6 @@ class _Window(Generic[T]):
 
     def _send(self, batch: Batch) -> Future[Settled[T]]:
         async def send(client: kmsq.Client) -> Settled[T]:
-            reply = None
-            if batch.request is not None:
-                seconds = self._pace.timeout_seconds
-                reply = await client.call(self._job.operation, batch.request, timeout_seconds=seconds)
-            return read_reply(self._job, batch, reply)
+            return await carry(client.call, self._job, batch, timeout_seconds=self._pace.timeout_seconds)
 
         return self._start(send)
