@@ -1,19 +1,21 @@
 """
 Output that is there whole, or not at all: a private temporary file beside its place, renamed when all is written.
 
-What a killed process leaves behind is called `.kmsq-….partial`.
+What a process leaves behind that was killed with SIGKILL is called `.kmsq-….partial`.
 """
 
 import os
+import signal
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, TextIO, cast
 
 from kmsq.cli.files import PRIVATE, STANDARD
 from kmsq.cli.session import Failure
@@ -21,6 +23,7 @@ from kmsq.envelope.header import Source
 from kmsq.envelope.streams import Target
 
 PERMISSIONS = 0o777  # without set-user-id and the like
+SIGNALED = 128  # plus the signal's number: what a shell says of a program that a signal ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,15 @@ def open_source(path: str) -> Iterator[Input]:
 
 
 @contextmanager
-def open_target(path: str, *, permissions: int = PRIVATE, replace: bool) -> Iterator[Target]:
+def open_target(
+    path: str, *, permissions: int = PRIVATE, owner: os.stat_result | None = None, replace: bool
+) -> Iterator[Target]:
     """
     Open what becomes the file `path` when the block ends, or standard output for `-`.
 
-    An error in the block, Ctrl-C included, leaves nothing behind. An existing file is overwritten only with `replace`,
-    and only if it is a regular one. Raises `Failure`.
+    An error in the block leaves nothing behind, nor do Ctrl-C, SIGTERM and SIGHUP. An existing file is overwritten only
+    with `replace`, and only if it is a regular one. It gets the user and group of `owner`, as far as this process may
+    give them. Raises `Failure`.
     """
     if path == STANDARD:
         yield sys.stdout.buffer
@@ -74,19 +80,20 @@ def open_target(path: str, *, permissions: int = PRIVATE, replace: bool) -> Iter
         return
     place = Path(os.path.realpath(path)) if replace else Path(path)
     refuse_overwriting(place, replace=replace)
-    with _failing(path):
-        descriptor, temporary = tempfile.mkstemp(prefix=".kmsq-", suffix=".partial", dir=place.parent)
-    try:
-        with FileIO(descriptor, "wb") as file:
-            yield file
-            with _failing(path):
-                os.fchmod(descriptor, permissions)
-                os.fsync(descriptor)
+    with _ending_in_order(), _folder(path, place.parent) as folder:
         with _failing(path):
-            _move(Path(temporary), place, replace=replace)
-            _sync_folder(place.parent)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=".kmsq-", suffix=".partial", dir=place.parent)
+        try:
+            with FileIO(descriptor, "wb") as file:
+                yield file
+                with _failing(path):
+                    _give(descriptor, owner, permissions)
+                    os.fsync(descriptor)
+            with _failing(path):
+                _move(Path(temporary), place, replace=replace)
+                os.fsync(folder)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def refuse_overwriting(path: Path, *, replace: bool = False) -> None:
@@ -104,9 +111,66 @@ def refuse_overwriting(path: Path, *, replace: bool = False) -> None:
 def refuse_itself(source: str, target: str) -> None:
     """Raise `Failure` if the two are one file: what it holds would be lost with the first mistake."""
     with suppress(OSError):
-        if STANDARD not in (source, target) and Path(source).samefile(target):
-            message = f"{target} is the input itself"
+        read, written = _status(source, sys.stdin), _status(target, sys.stdout)
+        # A terminal may be both.
+        if stat.S_ISREG(read.st_mode) and os.path.samestat(read, written):
+            message = f"{'standard output' if target == STANDARD else target} is the input itself"
             raise Failure(message, hint="Give another name with --out.")
+
+
+def refuse_changed(path: str, given: Input) -> None:
+    """Raise `Failure` if `path` is not what it was when it was opened: to replace it would undo another's work."""
+    with suppress(FileNotFoundError):
+        if given.status is None or _version(Path(path).stat()) == _version(given.status):
+            return
+    message = f"{path} has changed meanwhile"
+    raise Failure(message, hint="It was left as it is now. Try again.")
+
+
+def _status(path: str, stream: TextIO) -> os.stat_result:
+    return os.fstat(stream.fileno()) if path == STANDARD else Path(path).stat()
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as an error does, where they would have killed the process."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(SIGNALED + number)
+
+    changed = []
+    try:
+        if threading.current_thread() is threading.main_thread():  # Python has signals in no other
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+                    changed.append(number)
+                    signal.signal(number, end)
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _folder(path: str, folder: Path) -> Iterator[int]:
+    """Open the folder of `path`: before the work, so that what cannot be synced at its end is refused now."""
+    with _failing(path):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _give(descriptor: int, owner: os.stat_result | None, permissions: int) -> None:
+    if owner is not None:
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    os.fchmod(descriptor, permissions)
 
 
 def _move(temporary: Path, place: Path, *, replace: bool) -> None:
@@ -120,14 +184,6 @@ def _move(temporary: Path, place: Path, *, replace: bool) -> None:
         else:
             return
     temporary.replace(place)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
