@@ -21,22 +21,12 @@ from shutil import which
 from statistics import median
 
 from bench.contest import create_key
+from bench.programs import Run, run
 from services import private_stack
 from services.stack import PROGRAMS
 
 MIB = 1024 * 1024
-POLL_SECONDS = 0.01
 KEY_AND_IV = ("-K", "0f" * 32, "-iv", "0f" * 16)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run: seconds until the program ended, and until its output was on the disk; its CPU time, its peak memory."""
-
-    seconds: float
-    synced_seconds: float
-    cpu_seconds: float
-    peak_mib: float
 
 
 @dataclass(slots=True)
@@ -48,25 +38,18 @@ class Contender:
     environment: Mapping[str, str] = field(repr=False)
     output: Path
     runs: list[Run] = field(default_factory=list)
+    synced_seconds: list[float] = field(default_factory=list)
+    """Until the output was on the disk."""
 
     def run(self) -> None:
         """Run it once, to a new file."""
         self.output.unlink(missing_ok=True)
+        done = run(self.command, self.environment)
         began = time.monotonic()
-        process = subprocess.Popen(self.command, env={**os.environ, **self.environment}, stdout=subprocess.DEVNULL)
-        peak = 0.0
-        while True:
-            peak = max(peak, _peak_mib(process.pid))
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                break
-            time.sleep(POLL_SECONDS)
-        seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, self.name
         with self.output.open("rb") as file:
             os.fsync(file.fileno())
-        self.runs.append(Run(seconds, time.monotonic() - began, usage.ru_utime + usage.ru_stime, peak))
+        self.runs.append(done)
+        self.synced_seconds.append(done.seconds + time.monotonic() - began)
 
     def median(self, name: str) -> float:
         """Return the median of one figure over the runs."""
@@ -129,12 +112,6 @@ def _contenders(
     return pairs
 
 
-def _peak_mib(pid: int) -> float:
-    # Not `ru_maxrss`: that begins with what the process had before it became another program.
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
 def _fill(path: Path, mib: int) -> None:
     with path.open("wb") as file:
         for _ in range(mib):
@@ -152,7 +129,7 @@ def _print(pairs: Sequence[tuple[Contender, Contender]], mib: int, *, as_json: b
     rows = {
         contender.name: {
             "mb_per_second": mib * MIB / 1e6 / contender.median("seconds"),
-            "synced_mb_per_second": mib * MIB / 1e6 / contender.median("synced_seconds"),
+            "synced_mb_per_second": mib * MIB / 1e6 / median(contender.synced_seconds),
             "cpu_seconds": contender.median("cpu_seconds"),
             "peak_mib": contender.median("peak_mib"),
         }
@@ -169,7 +146,3 @@ def _print(pairs: Sequence[tuple[Contender, Contender]], mib: int, *, as_json: b
         for figure, width in (("mb_per_second", 8), ("synced_mb_per_second", 16)):
             shown += f"{row[figure]:{width}.0f}{row[figure] / first[figure]:8.2f}"
         print(f"{shown}{row['cpu_seconds']:8.2f}{row['peak_mib']:12.1f}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
