@@ -1,7 +1,6 @@
 """What every message has in common."""
 
 from functools import cache
-from functools import cache
 from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +10,6 @@ _IRREGULAR = {"aws_account_id": "AWSAccountId"}
 
 
 @cache  # asked for each argument of each call; there are as many answers as there are fields
-@cache  # asked for each argument of each call
 def wire_name(field: str) -> str:
     """`key_id` → `KeyId`."""
     return _IRREGULAR.get(field) or to_pascal(field)
