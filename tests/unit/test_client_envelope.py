@@ -196,9 +196,10 @@ async def test_a_cancelled_stream_leaves_no_thread_with_the_callers_files(envelo
 
     task = asyncio.ensure_future(envelope.encrypt_stream(Slow(), io.BytesIO()))
     await asyncio.to_thread(started.wait)
-    task.cancel()
-    await asyncio.sleep(0.01)
-    assert not task.done()
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -71,8 +71,8 @@ def test_the_oldest_leaves_when_there_are_too_many(clock: Clock) -> None:
     assert [number for number in range(5) if keys.find(wrapped(number))] == [2, 3, 4]
 
 
-@pytest.mark.parametrize("limits", [CacheLimits(entries=0), CacheLimits(seconds=0)])
-def test_a_limit_of_zero_keeps_nothing(limits: CacheLimits) -> None:
+@pytest.mark.parametrize("limits", [CacheLimits(entries=0), CacheLimits(entries=-1), CacheLimits(seconds=0)])
+def test_a_limit_of_zero_or_less_keeps_nothing(limits: CacheLimits) -> None:
     keys = UnwrappedKeys(limits=limits)
     keys.keep(wrapped(1), key(1))
     assert len(keys._keys) == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from io import BytesIO
 from itertools import islice
 from typing import TypeVar
@@ -163,7 +164,9 @@ async def _finish(work: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
+        while not running.done():  # who cancels once more, as `asyncio.run` does at its end, waits as well
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
         if not running.cancelled():
             running.exception()  # asked for, so that asyncio does not report it as lost
         raise

@@ -14,7 +14,7 @@ CACHE_SECONDS = 300.0  # with pyarrow's own 600 s for key encryption keys: a qua
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheLimits:
-    """How many keys are kept, and how long each one. A zero means that none is."""
+    """How many keys are kept, and how long each one. Zero or less means that none is."""
 
     entries: int = CACHE_ENTRIES
     seconds: float = CACHE_SECONDS
@@ -57,7 +57,7 @@ class UnwrappedKeys:
             self._keys.pop(wrapped, None)  # so that it comes last
             self._keys[wrapped] = (self._now() + self._limits.seconds, key)
             self._drop_old()
-            while len(self._keys) > self._limits.entries:
+            while len(self._keys) > max(0, self._limits.entries):
                 del self._keys[next(iter(self._keys))]
 
     def forget(self) -> None:
