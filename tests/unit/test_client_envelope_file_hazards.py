@@ -1,11 +1,13 @@
 """`kmsq file` in bad company: signals, and others who write the same files."""
 
 import errno
+import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,3 +149,25 @@ def test_a_folder_that_cannot_be_synced_is_refused_before_anything_is_asked(
     refused(kmsq(*ENCRYPT, "in", "-o", "again"), "cannot write again: Permission denied")
     assert names() == ["in", "in.kmsq"]
     assert kms.calls[Operation.GENERATE_DATA_KEY] == 1  # for the first envelope
+
+
+def test_a_name_that_is_not_utf_8_can_be_told(kmsq: Kmsq) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    Path("in").rename(name)
+    done = kmsq(*ENCRYPT, name)
+    assert done.exit_code == 0
+    assert '"Output": "caf\N{REPLACEMENT CHARACTER}.kmsq"' in done.stdout
+    assert Path(f"{name}.kmsq").exists()
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, Failure), (errno.EPIPE, BrokenPipeError)])
+def test_what_standard_output_does_not_take_at_the_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
+) -> None:
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=Full()))
+    with pytest.raises(error), replacing.open_target("-", replace=False):
+        pass

@@ -272,8 +272,8 @@ def _report(
     if session.settings.output is Output.JSON:
         show_json(
             {
-                "Input": source,
-                "Output": target,
+                "Input": click.format_filename(source),  # names need not be UTF-8; what is printed must
+                "Output": click.format_filename(target),
                 "KeyId": header.key_id,
                 "EncryptionContext": dict(header.context),
                 counted: done.count,

@@ -76,7 +76,8 @@ def open_target(
     """
     if path == STANDARD:
         yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with _failing(path):
+            sys.stdout.buffer.flush()
         return
     place = Path(os.path.realpath(path)) if replace else Path(path)
     refuse_overwriting(place, replace=replace)
@@ -190,6 +191,8 @@ def _move(temporary: Path, place: Path, *, replace: bool) -> None:
 def _failing(path: str) -> Iterator[None]:
     try:
         yield
+    except BrokenPipeError:
+        raise  # click's business: whoever read has had enough
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise Failure(message) from error
