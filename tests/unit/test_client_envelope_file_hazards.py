@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 
 from kmsq.cli import replacing
 from kmsq.cli.app import root
-from kmsq.cli.copying import copy_steps
 from kmsq.cli.session import Failure
 from kmsq.envelope.streams import open_steps
 from kmsq.testing import FakeKms
@@ -75,8 +74,10 @@ def test_rewrap_does_not_replace_what_has_changed_meanwhile(
 ) -> None:
     sealed = Path("in.kmsq")
 
-    def meanwhile(*arguments: Any) -> Iterator[int]:
-        yield from copy_steps(*arguments)
+    synced = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        synced(descriptor)
         match change:
             case "replaced":
                 Path("newer").write_bytes(b"another's")
@@ -87,7 +88,7 @@ def test_rewrap_does_not_replace_what_has_changed_meanwhile(
             case _:
                 sealed.unlink()
 
-    monkeypatch.setattr("kmsq.cli.file.copy_steps", meanwhile)
+    monkeypatch.setattr(os, "fsync", meanwhile)
     refused(kmsq(*REWRAP, "--replace"), "in.kmsq has changed meanwhile")
     assert sealed.exists() == (change != "removed")
     assert change == "removed" or sealed.read_bytes().endswith(b"another's")

@@ -10,7 +10,7 @@ from kmsq.cli.copying import copy_steps
 from kmsq.cli.data import CONTEXT, pairs
 from kmsq.cli.files import STANDARD, refuse_terminal
 from kmsq.cli.output import say, show_json, show_table
-from kmsq.cli.replacing import Input, open_source, open_target, refuse_changed, refuse_itself
+from kmsq.cli.replacing import Input, open_source, open_target, refuse_itself
 from kmsq.cli.session import Failure, Output, Session, pass_session
 from kmsq.cli.steps import ALTERED, Done, run_steps, working
 from kmsq.client import Client
@@ -147,7 +147,7 @@ def rewrap(
         open_target(
             target,
             permissions=given.permissions,
-            owner=given.status if replace else None,
+            instead_of=given if replace else None,
             replace=replacing,
         ) as made,
     ):
@@ -159,8 +159,6 @@ def rewrap(
         with working():
             write_all(made, memoryview(header.encode()))
         done = run_steps("copying", copy_steps(given.file, made), given.size)
-        if replace:
-            refuse_changed(source, given)
     _report(session, source, target, header, done, counted="CopiedBytes")
 
 

@@ -65,14 +65,14 @@ def open_source(path: str) -> Iterator[Input]:
 
 @contextmanager
 def open_target(
-    path: str, *, permissions: int = PRIVATE, owner: os.stat_result | None = None, replace: bool
+    path: str, *, permissions: int = PRIVATE, instead_of: Input | None = None, replace: bool
 ) -> Iterator[Target]:
     """
     Open what becomes the file `path` when the block ends, or standard output for `-`.
 
     An error in the block leaves nothing behind, nor do Ctrl-C, SIGTERM and SIGHUP. An existing file is overwritten only
-    with `replace`, and only if it is a regular one. It gets the user and group of `owner`, as far as this process may
-    give them. Raises `Failure`.
+    with `replace`, and only if it is a regular one. The new file gets the user and group of `instead_of`, as far as this
+    process may give them, and comes into its place only if that was not changed meanwhile. Raises `Failure`.
     """
     if path == STANDARD:
         yield sys.stdout.buffer
@@ -88,8 +88,10 @@ def open_target(
             with FileIO(descriptor, "wb") as file:
                 yield file
                 with _failing(path):
-                    _give(descriptor, owner, permissions)
+                    _give(descriptor, instead_of, permissions)
                     os.fsync(descriptor)
+            if instead_of is not None:
+                refuse_changed(path, instead_of)  # after the sync, which may take seconds
             with _failing(path):
                 _move(Path(temporary), place, replace=replace)
                 os.fsync(folder)
@@ -167,10 +169,10 @@ def _folder(path: str, folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _give(descriptor: int, owner: os.stat_result | None, permissions: int) -> None:
-    if owner is not None:
+def _give(descriptor: int, instead_of: Input | None, permissions: int) -> None:
+    if instead_of is not None and instead_of.status is not None:
         with suppress(PermissionError):
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            os.fchown(descriptor, instead_of.status.st_uid, instead_of.status.st_gid)
     os.fchmod(descriptor, permissions)
 
 
