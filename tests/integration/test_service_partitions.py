@@ -293,6 +293,11 @@ async def test_a_turn_on_a_warm_keyring_is_one_statement(lone: PrivateStack, bos
     async with statements_logged(lone), running(lone) as (worker,):
         key = await new_key(boss)
         await boss.do(encrypt(key))
+
+        async def use_is_on_record() -> bool:  # written once a minute a key: not again while the turns are counted
+            return any("note_last_use" in statement for statement in await asyncio.to_thread(statements, lone))
+
+        await until(use_is_on_record)
         warm = len(await asyncio.to_thread(statements, lone))
 
         async def turns() -> int:

@@ -3,9 +3,10 @@
 import asyncio
 
 from integration.evidence import metric, sql, superuser, until
+from kmsq_schemas.operations import Queue
 from services.stack import PrivateStack
 
-CHAINS = 5  # a session's lanes, and its scheduler
+CHAINS = len(Queue) + 1  # a session's lanes, and its scheduler
 _MONTHS = """
     SELECT relid::regclass::text AS partition FROM pg_partition_tree('kmsq.audit_records')
     WHERE isleaf ORDER BY 1
