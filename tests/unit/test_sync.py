@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -230,3 +231,35 @@ def test_it_works_beside_an_event_loop(client: Client) -> None:
         return await asyncio.to_thread(lambda: list(client.encrypt_many("k", values(25), items_per_message=10)))
 
     assert asyncio.run(main()) == results(25)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")  # of Python 3.12 on: it is what we test
+def test_a_stream_stays_with_the_process_that_began_it(held: Held, client: Client) -> None:
+    held.holding = True
+    stream = client.encrypt_many("k", values(3), items_per_message=1, in_flight=3)
+
+    def answer_first() -> None:
+        wait_until(lambda: len(held.waiting) == 3)
+        held.answer_soon(0)
+
+    answering = threading.Thread(target=answer_first)
+    answering.start()
+    assert next(stream) == results(1)[0]
+    answering.join()
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+
+    def child() -> None:
+        try:
+            next(stream)
+        except ClientClosed as error:
+            send.send(str(error))
+
+    process = context.Process(target=child, daemon=True)
+    process.start()
+    assert receive.poll(SOON_SECONDS)
+    assert receive.recv() == "the process that began this stream is another: begin one here"
+    process.join(SOON_SECONDS)
+    for number in (1, 2):
+        held.answer_soon(number)
+    assert list(stream) == results(3)[1:]

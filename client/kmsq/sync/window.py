@@ -1,11 +1,13 @@
 """A stream for a thread: it cuts the values where they are read; one event loop elsewhere carries the messages."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
 import kmsq
+from kmsq.errors import ClientClosed
 from kmsq.integrations.blocking import outcome
 from kmsq.operations.cutting import Batch, chunks, cut
 from kmsq.operations.flow import Pace, Value, carry
@@ -62,6 +64,7 @@ class _Window(Generic[T]):
         self._pace = pace
         self._line: deque[Future[Settled[T]] | Exception] = deque()
         self._is_over = False
+        self._process_id = os.getpid()
 
     def fill(self) -> None:
         """Send messages until as many are under way as may be."""
@@ -77,6 +80,9 @@ class _Window(Generic[T]):
 
     def next(self) -> Settled[T] | None:
         """Wait for the results of the first message under way; None at the end. Raises why there are none."""
+        if os.getpid() != self._process_id:
+            self._line.clear()  # of what our parent has under way, nobody tells us; and it is not ours to cancel
+            raise ClientClosed("the process that began this stream is another: begin one here")
         if not self._line:
             return None
         entry = self._line.popleft()
