@@ -52,6 +52,14 @@ def members_of(line: str) -> dict[str, Member]:
     return found
 
 
+def is_value(text: str) -> bool:
+    """Whether `text` is one JSON value that fits into a line, and nothing else."""
+    try:
+        return "\n" not in text and _value_end(text, 0) == len(text)
+    except ValueError:
+        return False
+
+
 def replaced(line: str, members: Mapping[str, Member], texts: Mapping[str, str]) -> str:
     """Return `line` with other text for the values of some members."""
     pieces, at = [], 0

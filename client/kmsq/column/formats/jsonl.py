@@ -10,13 +10,13 @@ from typing_extensions import override
 from kmsq.column.armour import armoured, unarmoured
 from kmsq.column.cells import NOT_ENCRYPTED, WRONG_TYPE, Cell, Cells, Fault, check_text, text_cell, text_of
 from kmsq.column.errors import MalformedTable
-from kmsq.column.formats.json_line import NULL, Member, added, members_of, removed, replaced
+from kmsq.column.formats.json_line import NULL, Member, added, is_value, members_of, removed, replaced
 from kmsq.column.formats.lines import Lines, size_of
 from kmsq.column.table import ERROR_COLUMN, Layout, Rows, Seal
 
 TYPE: Final = "json"
 LOOKED_AT: Final = 1000  # lines that are asked which members there are
-LINE_END: Final = "\n"
+LOOKED_AT_BYTES: Final = 16 * 1024 * 1024  # of them, where they are long
 
 
 class JsonRows(Rows):
@@ -48,7 +48,7 @@ class JsonRows(Rows):
     @override
     def checked(self, column: str, plaintexts: Cells) -> list[Cell]:
         return [
-            Fault(WRONG_TYPE) if isinstance(cell, bytes) and LINE_END.encode() in cell else cell
+            Fault(WRONG_TYPE) if isinstance(cell, bytes) and not is_value(text_of(cell)) else cell
             for cell in check_text(plaintexts)
         ]
 
@@ -181,7 +181,7 @@ class JsonTable:
         self.size = size_of(path)
         reader = self.reader()
         try:
-            head = reader.take(LOOKED_AT, self.size)
+            head = reader.take(LOOKED_AT, LOOKED_AT_BYTES)
         finally:
             reader.close()
         names = () if head is None else head.names()
@@ -200,5 +200,5 @@ class JsonTable:
 
 
 def _unarmoured(text: str) -> Cell:
-    value = json.loads(text)
-    return unarmoured(value) if isinstance(value, str) else Fault(NOT_ENCRYPTED)
+    # Other values are not made: a number may have more digits than Python takes.
+    return unarmoured(json.loads(text)) if text.startswith('"') else Fault(NOT_ENCRYPTED)
