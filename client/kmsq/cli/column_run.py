@@ -15,6 +15,7 @@ from kmsq.column.engine import paths_of
 from kmsq.column.errors import (
     Busy,
     CellFailed,
+    InputChanged,
     Interrupted,
     JournalDamaged,
     JournalExists,
@@ -27,7 +28,7 @@ from kmsq.errors import KmsqError
 
 SIGNALED = 128  # plus the signal's number: what a shell says of a program that a signal ended
 # After these there is nothing to go on from, or another run's work.
-NOTHING_LEFT = (Busy, JournalDamaged, JournalExists, JournalMismatch, NothingToResume, PlanRefused)
+NOTHING_LEFT = (Busy, InputChanged, JournalDamaged, JournalExists, JournalMismatch, NothingToResume, PlanRefused)
 
 T = TypeVar("T")
 

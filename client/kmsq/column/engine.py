@@ -15,7 +15,7 @@ from kmsq.client import Client
 from kmsq.column.ciphers import Cipher, cipher_for
 from kmsq.column.ciphers.base import Done
 from kmsq.column.counted import CountedClient
-from kmsq.column.errors import CannotWrite, PlanRefused
+from kmsq.column.errors import CannotWrite, InputChanged, PlanRefused
 from kmsq.column.formats import format_of, open_table
 from kmsq.column.identity import input_facts
 from kmsq.column.journal import Header
@@ -52,7 +52,7 @@ async def run(
             run_ = _Run(order, counted, workspace, watch)
             await run_.go(stop)
         except OSError as error:
-            message = f"cannot write beside {paths.target}: {error.strerror}"
+            message = f"cannot write beside {paths.target}: {error.strerror or error}"
             raise CannotWrite(message) from error
         return Summary(
             tally=workspace.tally,
@@ -76,14 +76,19 @@ class _Run:
 
     async def go(self, stop: asyncio.Event | None) -> None:
         """Do what is left to do; once all parts are done, `stop` comes too late."""
+        source = self._order.source
+        facts = await in_thread(lambda: input_facts(source))  # before it is opened, so that no change is missed
         table = await in_thread(lambda: look_at(self._order))
         if not self._workspace.is_written:
             plan = make_plan(self._order, table.layout)  # (2)
-            header = Header(input_facts(self._order.source), options_of(self._order, plan))
+            header = Header(facts, options_of(self._order, plan))
             await in_thread(lambda: self._workspace.begin(header))  # (3)
             self.resumed = self._workspace.tally
             await unless(stop, self._parts(table, plan))
-        await in_thread(lambda: self._workspace.finish(table))  # (7)
+            if await in_thread(lambda: input_facts(source)) != facts:  # in place, what was added would be lost
+                message = f"{source} was changed while it was read: --restart begins anew"
+                raise InputChanged(message)
+        await in_thread(lambda: self._workspace.finish(table, replace=self._order.replace))  # (7)
 
     async def _parts(self, table: Table, plan: Plan) -> None:
         workspace, order = self._workspace, self._order
@@ -128,14 +133,18 @@ def look_at(order: Order, path: Path | None = None) -> Table:
 
 
 def refuse_to_overwrite(order: Order, paths: Paths) -> None:
-    """Raise `PlanRefused` if there is an output already, or it would be of another format."""
+    """Raise `PlanRefused` if there is an output already, that is not to be replaced, or it would be of another format."""
     if format_of(order.source, order.format) is not format_of(order.target, order.format):
         raise PlanRefused("input and output must be of one format")
-    targets = [paths.target, *([paths.quarantine] if order.on_error is OnError.QUARANTINE else [])]
-    for target in targets:
-        if target.exists() and not order.replace:
-            message = f"{target} exists: --force overwrites it"
-            raise PlanRefused(message)
+    if paths.target.exists() and not order.replace:
+        message = f"{paths.target} exists: --force overwrites it"
+        raise PlanRefused(message)
+    if paths.target.exists() and not paths.target.is_file():
+        message = f"{paths.target} is not a file that can be replaced"
+        raise PlanRefused(message)
+    if order.on_error is OnError.QUARANTINE and paths.quarantine.exists():
+        message = f"{paths.quarantine} exists, and is never overwritten: move it away"
+        raise PlanRefused(message)
 
 
 def verb_of(plan: Plan, cipher: Cipher) -> Callable[[Rows], Awaitable[Done]]:

@@ -27,6 +27,10 @@ class JournalMismatch(ColumnError):
     """The journal is of another input, or of other options."""
 
 
+class InputChanged(ColumnError):
+    """The input was changed while it was read: restart."""
+
+
 class JournalDamaged(ColumnError):
     """The journal cannot be read: restart."""
 

@@ -1,6 +1,8 @@
-"""Whether a file is the one that was there before."""
+"""Whether a file is the one that was there before, and open to the same people."""
 
 import os
+import stat
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -30,3 +32,19 @@ def file_identity(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def permit_as(file: int, replaced: Path) -> None:
+    """Give an open file the owner and permissions of the one that it is about to replace, if there is one."""
+    try:
+        old = replaced.stat()
+    except FileNotFoundError:
+        return
+    mode = old.st_mode & (stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
+    with suppress(PermissionError):
+        os.fchown(file, old.st_uid, -1)
+    try:
+        os.fchown(file, -1, old.st_gid)
+    except PermissionError:  # the bits of that group would be another's
+        mode &= ~stat.S_IRWXG
+    os.fchmod(file, mode)

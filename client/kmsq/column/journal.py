@@ -58,6 +58,9 @@ class Part:
     """Of all parts up to this."""
 
 
+NO_PART: Final = Part(number=0, position=0, spool=Length(), quarantine=Length(), tally=Tally())  # before the first
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a run works on, and how."""
@@ -128,4 +131,5 @@ def _part(entry: Any) -> Part:
 
 
 def _line(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogateescape") + b"\n"
+    # In ASCII, with escapes, so that the names of files that are not UTF-8 are read as they were written.
+    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"

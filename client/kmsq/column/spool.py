@@ -33,18 +33,23 @@ class Spool:
             start = part.bytes
         return len(parts)
 
-    def cut(self, length: int) -> None:
-        """Forget what comes after `length` bytes."""
-        self.length = length
-        if length or self.exists():
-            with self.path.open("r+b") as file:
-                file.truncate(length)
-                os.fsync(file.fileno())
+    def cut(self) -> None:
+        """Forget what comes after the parts that count; without any, the file."""
+        if not self.length:
+            self.remove()
+            return
+        with self.path.open("r+b") as file:
+            file.truncate(self.length)
+            os.fsync(file.fileno())
+
+    def create(self) -> None:
+        """Make the file, which must not be there: somebody else's would be read by others than its owner."""
+        os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
 
     def append(self, data: bytes) -> Length:
         """Add a part, and return when it is on disk."""
         if data:
-            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, PRIVATE), "wb") as file:
+            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_NOFOLLOW), "wb") as file:
                 file.seek(self.length)
                 file.write(data)
                 file.flush()

@@ -9,15 +9,14 @@ between any two of these, `open_workspace` finds out how far it came.
 import fcntl
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from kmsq.column.errors import Busy, CannotWrite, JournalExists, NothingToResume
-from kmsq.column.identity import file_identity
-from kmsq.column.journal import Header, Journal, Part, Tally, header_line, part_line, read_journal, ready_line
+from kmsq.column.identity import file_identity, permit_as
+from kmsq.column.journal import NO_PART, Header, Journal, Part, Tally, header_line, part_line, read_journal, ready_line
 from kmsq.column.spool import PRIVATE, Spool
 from kmsq.column.table import Rows, Table
 
@@ -68,6 +67,7 @@ class Workspace:
         """Of the input, where to go on."""
         self.tally = Tally()
         """Of what is done."""
+        self._go_on_after(journal.parts)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +88,7 @@ class Workspace:
     @property
     def has_quarantine(self) -> bool:
         """Whether rows were taken out."""
-        return self._quarantine.length > 0 or any(part.quarantine.bytes for part in self._journal.parts)
+        return self._quarantine.length > 0
 
     def begin(self, header: Header) -> None:
         """Go on after the last part that is whole, or start. Raises `JournalMismatch` for the journal of another run."""
@@ -99,11 +99,11 @@ class Workspace:
             self._spool.intact([part.spool for part in parts]),
             self._quarantine.intact([part.quarantine for part in parts]),
         )
-        for last in parts[kept - 1 : kept] if kept else ():
-            self._number, self.position, self.tally = kept, last.position, last.tally
-            self._spool.length, self._quarantine.length = last.spool.bytes, last.quarantine.bytes
-        self._spool.cut(self._spool.length)
-        self._quarantine.cut(self._quarantine.length)
+        self._go_on_after(parts[:kept])
+        self._spool.cut()
+        self._quarantine.cut()
+        if not self._spool.length:
+            self._spool.create()
         if self._journal.header is None:
             os.ftruncate(self._journal_file, 0)
             self._write(header_line(header))
@@ -115,17 +115,24 @@ class Workspace:
         """Keep a part: `rows` for the output, and what was taken out of them."""
         spool = self._spool.append(rows.encode(first=self.is_empty))
         first = self._quarantine.length == 0
+        if quarantined is not None and first:
+            self._quarantine.create()
         quarantine = self._quarantine.append(b"" if quarantined is None else quarantined.encode(first=first))
         self.position, self.tally = position, self.tally + tally
         self._write(part_line(Part(self._number, position, spool, quarantine, self.tally)))
         self._number += 1
 
-    def finish(self, table: Table) -> None:
-        """Give the finished files their names, and remove the rest. Goes on where an earlier run stopped."""
+    def finish(self, table: Table, *, replace: bool) -> None:
+        """
+        Give the finished files their names, and remove the rest. Goes on where an earlier run stopped.
+
+        Raises `CannotWrite` if there is another file of that name: the output's may be told to `replace` it, the
+        quarantine's never, because what an earlier run took out of a table in place is nowhere else.
+        """
         if not self.is_written:
-            self._publish(table, self._spool, self.paths.target)
+            self._publish(table, self._spool, self.paths.target, replace=replace)
         if self.has_quarantine and self._quarantine.exists():
-            self._publish(table, self._quarantine, self.paths.quarantine)
+            self._publish(table, self._quarantine, self.paths.quarantine, replace=False)
         self.remove()
 
     def remove(self) -> None:
@@ -135,23 +142,33 @@ class Workspace:
         self._sync_folder()
         self.paths.journal.unlink(missing_ok=True)
 
-    def _publish(self, table: Table, spool: Spool, target: Path) -> None:
+    def _publish(self, table: Table, spool: Spool, target: Path, *, replace: bool) -> None:
         finished = spool.path
         if not table.spool_is_output:
-            finished = self.paths.beside("new")
-            finished.unlink(missing_ok=True)
-            os.close(os.open(finished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
-            table.finish(spool.path, finished)
+            new = Spool(self.paths.beside("new"))
+            new.remove()
+            new.create()
+            table.finish(spool.path, new.path)
+            finished = new.path
         with finished.open("r+b") as file:
-            with suppress(FileNotFoundError):
-                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)  # of the file that it replaces
+            permit_as(file.fileno(), target)
             os.fsync(file.fileno())
+        if not (replace or file_identity(target) in (None, *self._journal.ready)):
+            message = f"there is a file {target} now, which is not overwritten: move it away"
+            raise CannotWrite(message)
         self._write(ready_line(file_identity(finished) or ()))
         finished.replace(target)
         self._sync_folder()
 
+    def _go_on_after(self, parts: Sequence[Part]) -> None:
+        last = parts[-1] if parts else NO_PART
+        self._number, self.position, self.tally = len(parts), last.position, last.tally
+        self._spool.length, self._quarantine.length = last.spool.bytes, last.quarantine.bytes
+
     def _write(self, line: bytes) -> None:
-        os.write(self._journal_file, line)
+        left = memoryview(line)
+        while left:  # a disk that is nearly full takes a piece, and refuses the rest only when it is asked again
+            left = left[os.write(self._journal_file, left) :]
         os.fsync(self._journal_file)
 
     def _sync_folder(self) -> None:
@@ -169,6 +186,7 @@ def open_workspace(paths: Paths, start: Start) -> Workspace:
         if start is Start.RESTART:
             os.ftruncate(file, 0)
         data = b"".join(_blocks(file))
+        os.ftruncate(file, data.rfind(b"\n") + 1)  # nothing may follow a line that is torn
         return Workspace(paths, file, read_journal(data))
     except BaseException:
         os.close(file)

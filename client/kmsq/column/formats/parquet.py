@@ -24,8 +24,9 @@ GROUP_BYTES: Final = 16 * 1024 * 1024
 class ParquetReader:
     """Reads record batches; rows are counted for a position."""
 
-    def __init__(self, file: Any, schema: Any, position: int) -> None:
+    def __init__(self, path: Path, file: Any, schema: Any, position: int) -> None:
         self.position = position
+        self._path = path
         self._file = file
         self._schema = schema
         self._batches: Iterator[Any] | None = None
@@ -39,7 +40,7 @@ class ParquetReader:
         left, room = rows, size_bytes
         while left > 0 and (room > 0 or not taken):
             if self._rest is None or not self._rest.num_rows:
-                self._rest = next(self._batches, None)
+                self._rest = self._next(self._batches)
             if self._rest is None:
                 break
             count = min(left, _fitting(self._rest, room))
@@ -68,6 +69,13 @@ class ParquetReader:
                 yield batch.slice(skip)
             skip = max(0, skip - batch.num_rows)
 
+    def _next(self, batches: Iterator[Any]) -> Any:
+        try:
+            return next(batches, None)
+        except (OSError, pa.ArrowException) as error:  # a file that is damaged may be either
+            message = f"{self._path} cannot be read: {error}"
+            raise MalformedTable(message) from error
+
     def _row_bytes(self) -> int:
         """Return about how many bytes a row has, unpacked."""
         metadata = self._file.metadata
@@ -81,6 +89,7 @@ class ParquetTable:
     spool_is_output = False
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False)
         except pa.ArrowInvalid as error:
@@ -100,7 +109,7 @@ class ParquetTable:
 
     def reader(self, position: int = 0) -> ParquetReader:
         """See `Table`."""
-        return ParquetReader(self._file, self._schema, position)
+        return ParquetReader(self._path, self._file, self._schema, position)
 
     def finish(self, spool: Path, target: Path) -> None:
         """See `Table`."""
