@@ -1,6 +1,7 @@
 """What is particular to Parquet: types, metadata, row groups, wide rows."""
 
 import json
+import os
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kmsq.column import Format, Mode, Verb
+from kmsq.column import Format, Mode, Verb, run
 from kmsq.column.errors import MalformedTable, PlanRefused
 from kmsq.column.formats import open_table
 from unit.column_tables import arrow_table, bench, write_table
@@ -44,6 +45,41 @@ def test_wide_rows_come_in_smaller_parts(tmp_path: Path) -> None:
     assert sum(sizes) == 64
     assert max(sizes) <= 12
     assert rows_read(path) == [64]
+
+
+def allocated_by_one_part(path: Path, position: int) -> int:
+    """Return the bytes that Arrow holds when a part was read at a position."""
+    before = pa.total_allocated_bytes()
+    reader = open_table(path, Format.PARQUET).reader(position)
+    assert reader.take(1_000, 1024 * 1024) is not None
+    return int(pa.total_allocated_bytes() - before)
+
+
+def test_wide_rows_behind_many_narrow_ones_come_in_smaller_parts_too(tmp_path: Path) -> None:
+    narrow = pa.table({"wide": [index.to_bytes(3, "big") for index in range(100_000)]})
+    wide = pa.table({"wide": [index.to_bytes(2, "big") * (WIDE // 2) for index in range(1_000)]})
+    with pq.ParquetWriter(tmp_path / "mixed.parquet", narrow.schema, data_page_size=WIDE, write_batch_size=1) as writer:
+        writer.write_table(narrow)
+        writer.write_table(wide)
+    assert sum(rows_read(tmp_path / "mixed.parquet", size_bytes=1024 * 1024)) == 101_000
+    assert allocated_by_one_part(tmp_path / "mixed.parquet", 100_000) < 1_000 * WIDE / 4
+
+
+def test_a_large_row_group_is_not_read_at_once(tmp_path: Path) -> None:
+    rows = pa.array([os.urandom(100) for _ in range(100_000)])
+    pq.write_table(pa.table({"name": rows}), tmp_path / "large.parquet", row_group_size=len(rows), use_dictionary=False)
+    assert allocated_by_one_part(tmp_path / "large.parquet", 0) < rows.nbytes / 2
+
+
+async def test_many_columns_come_in_smaller_parts(tmp_path: Path) -> None:
+    columns = tuple(f"flag {index}" for index in range(200))
+    pq.write_table(pa.table(dict.fromkeys(columns, [True] * 500)), tmp_path / "plain.parquet")
+    seen: list[int] = []
+    async with bench(tmp_path, columns=columns, mode=Mode.ENVELOPE, part_rows=8_192) as on:
+        order = on.order(Verb.ENCRYPT, tmp_path / "plain.parquet", "sealed.parquet")
+        sealed = await run(order, on.client, watch=lambda now: seen.append(now.tally.rows))
+        assert (await on.verify(sealed.output, against=tmp_path / "plain.parquet")).count == 0
+    assert seen == [0, 327, 500]
 
 
 async def test_sealed_fields_keep_nullability_and_metadata(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from kmsq.column.formats import format_of, open_table
 from kmsq.column.identity import input_facts
 from kmsq.column.journal import Header
 from kmsq.column.pipeline import Step, in_order, in_thread, unless
-from kmsq.column.plan import OnError, Order, Plan, Verb, make_plan, options_of
+from kmsq.column.plan import OnError, Order, Plan, Verb, make_plan, options_of, part_rows_of
 from kmsq.column.progress import Progress, Summary, Watch, unwatched
 from kmsq.column.settle import checked, settle
 from kmsq.column.table import Rows, Table
@@ -96,7 +96,11 @@ class _Run:
         reader = table.reader(workspace.position)
         self._tell(table)
         steps = in_order(
-            reader, do, rows_done=workspace.tally.rows, part_rows=order.part_rows, part_bytes=order.part_bytes
+            reader,
+            do,
+            rows_done=workspace.tally.rows,
+            part_rows=part_rows_of(order, plan),
+            part_bytes=order.part_bytes,
         )  # (4), (5)
         try:
             async with aclosing(steps):

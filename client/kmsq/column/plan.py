@@ -14,6 +14,7 @@ DATA_KEY_COLUMN: Final = "kmsq_data_key"
 # Larger ones are no faster: eight messages for each column fill the window; and three parts are in memory at a time.
 PART_ROWS: Final = 8_192
 PART_BYTES: Final = 4 * 1024 * 1024  # of a part's rows as they are read: wide rows come in smaller parts
+PART_CELLS: Final = 64 * 1024  # of a part: on its way each takes 250 bytes and more, a bool as well
 NAME_MAX_BYTES: Final = 1024  # of a table or column: with a row key they must fit into a context's 8,192 bytes
 
 
@@ -144,7 +145,11 @@ def _seal(columns: tuple[str, ...], order: Order, layout: Layout) -> Seal:
     if len(found) != 1:
         raise PlanRefused("the columns are encrypted in different ways: do them one after the other, with --column")
     seal = found.pop()
-    for name, asked, said in [("--table", order.table, seal.table), ("--row-key", order.row_key, seal.row_key)]:
+    for name, asked, said in [
+        ("--table", order.table, seal.table),
+        ("--row-key", order.row_key, seal.row_key),
+        ("--mode", order.mode, seal.mode),
+    ]:
         if asked not in (None, said):
             message = f"the file says that {name} is {said}, not {asked}"
             raise PlanRefused(message)
@@ -170,6 +175,11 @@ def _check_names(columns: tuple[str, ...], seal: Seal, layout: Layout) -> None:
         if not 1 <= len(name.encode(errors="replace")) <= NAME_MAX_BYTES:
             message = f"the name of a table or column has 1 to {NAME_MAX_BYTES:,} bytes"
             raise PlanRefused(message)
+
+
+def part_rows_of(order: Order, plan: Plan) -> int:
+    """Return how many rows a part may have: fewer than asked for when many columns are done at once."""
+    return max(1, min(order.part_rows, PART_CELLS // len(plan.bindings)))
 
 
 def options_of(order: Order, plan: Plan) -> dict[str, object]:

@@ -16,7 +16,7 @@ from kmsq.column.engine import look_at, verb_of
 from kmsq.column.errors import PlanRefused
 from kmsq.column.journal import Tally
 from kmsq.column.pipeline import Step, in_order, in_thread, unless
-from kmsq.column.plan import OnError, Order, Plan, make_plan
+from kmsq.column.plan import OnError, Order, Plan, make_plan, part_rows_of
 from kmsq.column.progress import Progress, Watch, unwatched
 from kmsq.column.settle import faults_of, settle
 from kmsq.column.table import Reader, Rows, Table
@@ -93,7 +93,8 @@ class _Check:
     async def all_of(self, table: Table, client: CountedClient, watch: Watch) -> None:
         reader = table.reader()
         do = verb_of(self._plan, cipher_for(client, self._plan))
-        steps = in_order(reader, do, rows_done=0, part_rows=self._order.part_rows, part_bytes=self._order.part_bytes)
+        part_rows = part_rows_of(self._order, self._plan)
+        steps = in_order(reader, do, rows_done=0, part_rows=part_rows, part_bytes=self._order.part_bytes)
         try:
             async with aclosing(steps):
                 async for step in steps:

@@ -105,12 +105,13 @@ class ArrowRows(Rows):
 
     def _replaced(self, fields: Mapping[str, Any], cells: Mapping[str, Cells]) -> Self:
         schema, columns = self.batch.schema, list(self.batch.columns)
+        changed = list(schema)
         for name, field in fields.items():
             at = schema.get_field_index(name)
             # A fault leaves null, in a row that is left out before anyone minds that the field may allow none.
             columns[at] = array_of(field.type, cells[name]) if not is_sealed(field) else _sealed_array(cells[name])
-            schema = schema.set(at, field)
-        return self._made(columns, schema)
+            changed[at] = field
+        return self._made(columns, pa.schema(changed, metadata=schema.metadata))
 
     def _with(self, column: str, array: Any) -> Self:
         at = self.batch.schema.get_field_index(column)

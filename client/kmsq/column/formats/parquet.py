@@ -17,6 +17,7 @@ from kmsq.column.table import Layout
 # The writer's names of what a file's metadata calls its compression; others it could not write again.
 CODECS: Final = {"UNCOMPRESSED": "none", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4"}
 DEFAULT_CODEC: Final = "snappy"
+BUFFER_BYTES: Final = 64 * 1024  # of each column; without it the whole of a row group's column is read at once
 GROUP_ROWS: Final = 32_768  # of a row group, and no more bytes than this:
 GROUP_BYTES: Final = 16 * 1024 * 1024
 
@@ -35,7 +36,7 @@ class ParquetReader:
     def take(self, rows: int, size_bytes: int) -> ArrowRows | None:
         """See `Reader`."""
         if self._batches is None:
-            self._batches = self._read(min(rows, max(1, size_bytes // self._row_bytes())))
+            self._batches = self._read(rows, size_bytes)
         taken: list[Any] = []
         left, room = rows, size_bytes
         while left > 0 and (room > 0 or not taken):
@@ -55,19 +56,20 @@ class ParquetReader:
     def close(self) -> None:
         """Let the table's file be: it is shared."""
 
-    def _read(self, batch_rows: int) -> Iterator[Any]:
-        """Yield batches from the position on."""
-        group, first = 0, 0
-        metadata = self._file.metadata
-        while group < metadata.num_row_groups and first + metadata.row_group(group).num_rows <= self.position:
-            first += metadata.row_group(group).num_rows
-            group += 1
-        skip = self.position - first
-        groups = list(range(group, metadata.num_row_groups))
-        for batch in self._file.iter_batches(batch_size=batch_rows, row_groups=groups, use_threads=False):
-            if skip < batch.num_rows:
-                yield batch.slice(skip)
-            skip = max(0, skip - batch.num_rows)
+    def _read(self, rows: int, size_bytes: int) -> Iterator[Any]:
+        """Yield batches from the position on, of up to so many rows, and bytes as they are on average in their group."""
+        skip = self.position
+        for group in range(self._file.metadata.num_row_groups):
+            facts = self._file.metadata.row_group(group)
+            if skip >= facts.num_rows:
+                skip -= facts.num_rows
+                continue
+            row_bytes = int(facts.total_byte_size) // int(facts.num_rows) + 1
+            batch_rows = min(rows, max(1, size_bytes // row_bytes))
+            for batch in self._file.iter_batches(batch_size=batch_rows, row_groups=[group], use_threads=False):
+                if skip < batch.num_rows:
+                    yield batch.slice(skip)
+                skip = max(0, skip - batch.num_rows)
 
     def _next(self, batches: Iterator[Any]) -> Any:
         try:
@@ -75,12 +77,6 @@ class ParquetReader:
         except (OSError, pa.ArrowException) as error:  # a file that is damaged may be either
             message = f"{self._path} cannot be read: {error}"
             raise MalformedTable(message) from error
-
-    def _row_bytes(self) -> int:
-        """Return about how many bytes a row has, unpacked."""
-        metadata = self._file.metadata
-        sizes = (metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-        return int(sum(sizes)) // max(1, int(metadata.num_rows)) + 1
 
 
 class ParquetTable:
@@ -91,7 +87,7 @@ class ParquetTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = pq.ParquetFile(path, pre_buffer=False)
+            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
         except pa.ArrowInvalid as error:
             message = f"{path} is not a Parquet file: {error}"
             raise MalformedTable(message) from error
