@@ -111,7 +111,8 @@ async def test_the_wrapped_key_of_another_file_and_damage_are_told_apart_from_de
 
 async def test_ctrl_c_leaves_no_file_behind(kmsq: Command, tmp_path: Path) -> None:
     key = await kmsq.new_key()
-    command = ["kmsq", "file", "encrypt", "--key-id", key, "-", "--out", "sealed"]
+    # Tests may run in the background of a shell, whose children ignore Ctrl-C unless told otherwise.
+    command = ["env", "--default-signal=INT", "kmsq", "file", "encrypt", "--key-id", key, "-", "--out", "sealed"]
     with subprocess.Popen(  # noqa: ASYNC220  its pipes are what the test is about, and it is short
         command, env=kmsq.environment, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

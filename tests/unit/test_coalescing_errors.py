@@ -119,6 +119,7 @@ async def test_an_item_that_may_succeed_later_goes_on_by_itself(inner: HeldTrans
 async def test_calls_of_a_refused_batch_are_sent_alone_and_so_are_later_ones(
     inner: HeldTransport, coalescer: Coalescer, refusal: KmsqError, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="kmsq.coalescing")  # commands that ran before may have silenced `kmsq`
     calls = await together(inner, coalescer)
     sent = len(inner.sent)
     inner.sent[-1].answer(refusal)

@@ -12,9 +12,10 @@ class Breath:
 
     __slots__ = ("_due", "_seconds")
 
-    def __init__(self, seconds: float = BREATH_SECONDS) -> None:
-        self._seconds = seconds
-        self._due = time.monotonic() + seconds
+    def __init__(self, seconds: float | None = None) -> None:
+        """Take `seconds` of work as long enough, by default `BREATH_SECONDS`."""
+        self._seconds = BREATH_SECONDS if seconds is None else seconds
+        self._due = time.monotonic() + self._seconds
 
     async def take(self) -> None:
         """Let others run, if nobody else has for so many seconds."""
