@@ -14,7 +14,7 @@ DATA_KEY_COLUMN: Final = "kmsq_data_key"
 # Larger ones are no faster: eight messages for each column fill the window; and three parts are in memory at a time.
 PART_ROWS: Final = 8_192
 PART_BYTES: Final = 4 * 1024 * 1024  # of a part's rows as they are read: wide rows come in smaller parts
-PART_CELLS: Final = 64 * 1024  # of a part: on its way each takes 250 bytes and more, a bool as well
+PART_CELLS: Final = 128 * 1024  # of a part: on its way each takes 250 bytes and more, a bool as well
 NAME_MAX_BYTES: Final = 1024  # of a table or column: with a row key they must fit into a context's 8,192 bytes
 
 
