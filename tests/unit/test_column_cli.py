@@ -79,16 +79,32 @@ def _encryption(*more: str) -> tuple[str, ...]:
     return ("encrypt", "plain.csv", "--key-id", "alias/orders", *OPTIONS, *more)
 
 
-def test_a_run_that_was_denied_says_how_to_go_on_without_the_password(kmsq: Kmsq, kms: FakeKms, plain: Path) -> None:
-    kms.fail_next("BatchEncrypt", AccessDeniedException("no"))
-    stopped = encrypt(kmsq, "-o", "sealed.csv")
-    assert (stopped.exit_code, stopped.stdout) == (2, "")
+def test_a_run_that_was_stopped_says_how_to_go_on_without_the_password(kmsq: Kmsq, plain: Path) -> None:
+    plain.write_text(f"{plain.read_text()}101,{'x' * 4096},1\n")
+    stopped = encrypt(kmsq, "-o", "sealed.csv", "--part-rows", "30")
+    assert (stopped.exit_code, stopped.stdout) == (1, "")
     assert "What was done is kept. To go on: kmsq column … --resume" in stopped.stderr.replace("'", "")
     assert "secret" not in stopped.stderr
     again = encrypt(kmsq, "-o", "sealed.csv")
     assert (again.exit_code, "--resume goes on from it, --restart begins anew" in again.stderr) == (1, True)
-    assert json.loads(encrypt(kmsq, "-o", "sealed.csv", "--resume").stdout)["rows"] == 100
-    assert plain.exists()
+    done = json.loads(encrypt(kmsq, "-o", "sealed.csv", "--resume", "--on-error", "skip").stdout)
+    assert (done["rows"], done["resumed_from"], done["skipped"]) == (101, 90, 1)
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("more", [(), ("--resume",)], ids=["anew", "resumed"])
+def test_a_run_that_did_nothing_leaves_nothing_in_the_way(kmsq: Kmsq, kms: FakeKms, more: tuple[str, ...]) -> None:
+    kms.fail_next("BatchEncrypt", AccessDeniedException("no"))
+    denied = encrypt(kmsq, "-o", "sealed.csv")
+    assert (denied.exit_code, "To go on" in denied.stderr) == (2, False)
+    other = encrypt(kmsq, "-o", "sealed.csv", "--mode", "envelope", *more)
+    assert json.loads(other.stdout)["rows"] == 100
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_folder_that_is_not_there_is_told(kmsq: Kmsq) -> None:
+    failed = encrypt(kmsq, "-o", "nowhere/sealed.csv")
+    assert (failed.exit_code, "CannotWrite" in failed.stderr, "No such file" in failed.stderr) == (1, True, True)
 
 
 @pytest.mark.usefixtures("plain")

@@ -377,6 +377,8 @@ async def test_a_parquet_file_knows_what_is_encrypted_and_how(tmp_path: Path) ->
             await on.run(Verb.DECRYPT, sealed.output, "opened.parquet", columns=("price",))
         with pytest.raises(PlanRefused, match="--table is orders, not customers"):
             await on.run(Verb.DECRYPT, sealed.output, "opened.parquet", columns=(), table="customers")
+        with pytest.raises(PlanRefused, match="--mode is value, not envelope"):
+            await on.run(Verb.DECRYPT, sealed.output, "opened.parquet", columns=(), mode=Mode.ENVELOPE)
 
 
 async def test_a_row_without_its_key_is_a_bad_row(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from kmsq.column.errors import (
     PlanRefused,
 )
 from kmsq.column.plan import Order
+from kmsq.column.workspace import is_begun
 from kmsq.errors import KmsqError
 
 SIGNALED = 128  # plus the signal's number: what a shell says of a program that a signal ended
@@ -92,7 +93,7 @@ def _failure(error: KmsqError, order: Order, received: Sequence[signal.Signals])
 def _ways_on(error: KmsqError, order: Order) -> Iterator[str]:
     if isinstance(error, CellFailed):
         yield "--on-error skip leaves such rows out, --on-error quarantine keeps them in another file."
-    if not isinstance(error, NOTHING_LEFT) and paths_of(order).journal.exists():
+    if not isinstance(error, NOTHING_LEFT) and is_begun(paths_of(order)):
         yield f"What was done is kept. To go on: {resuming(sys.argv)}"
 
 

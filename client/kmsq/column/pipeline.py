@@ -80,5 +80,5 @@ async def unless(stop: asyncio.Event | None, work: Awaitable[T]) -> T:
         stopping.cancel()
         await asyncio.gather(doing, stopping, return_exceptions=True)
     if doing.cancelled():
-        raise Interrupted("asked to stop; what was done is kept")
+        raise Interrupted("asked to stop")
     return doing.result()

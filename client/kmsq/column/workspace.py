@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from kmsq.column.errors import Busy, CannotWrite, JournalExists, NothingToResume
+from kmsq.column.errors import Busy, CannotWrite, JournalDamaged, JournalExists, NothingToResume
 from kmsq.column.identity import file_identity, permit_as
 from kmsq.column.journal import NO_PART, Header, Journal, Part, Tally, header_line, part_line, read_journal, ready_line
 from kmsq.column.spool import PRIVATE, Spool
@@ -25,7 +25,7 @@ class Start(StrEnum):
     """What to do about what an earlier run left."""
 
     NEW = "new"
-    """There must be nothing."""
+    """There must be no finished part."""
     RESUME = "resume"
     RESTART = "restart"
     """Throw it away."""
@@ -92,9 +92,9 @@ class Workspace:
 
     def begin(self, header: Header) -> None:
         """Go on after the last part that is whole, or start. Raises `JournalMismatch` for the journal of another run."""
-        if self._journal.header is not None:
-            self._journal.header.require(header)
         parts = self._journal.parts
+        if parts and self._journal.header is not None:  # without a part nothing holds the run to what another was told
+            self._journal.header.require(header)
         kept = min(
             self._spool.intact([part.spool for part in parts]),
             self._quarantine.intact([part.quarantine for part in parts]),
@@ -104,11 +104,11 @@ class Workspace:
         self._quarantine.cut()
         if not self._spool.length:
             self._spool.create()
-        if self._journal.header is None:
+        if parts:
+            os.ftruncate(self._journal_file, self._journal.ends[kept])
+        else:
             os.ftruncate(self._journal_file, 0)
             self._write(header_line(header))
-        else:
-            os.ftruncate(self._journal_file, self._journal.ends[kept])
         self._sync_folder()
 
     def commit(self, position: int, rows: Rows, quarantined: Rows | None, tally: Tally) -> None:
@@ -183,27 +183,28 @@ def open_workspace(paths: Paths, start: Start) -> Workspace:
     """Lock the journal and read it. Raises `ColumnError` for one that must not be there, is not there, or is in use."""
     file = _open_journal(paths, start)
     try:
-        if start is Start.RESTART:
-            os.ftruncate(file, 0)
-        data = b"".join(_blocks(file))
-        os.ftruncate(file, data.rfind(b"\n") + 1)  # nothing may follow a line that is torn
-        return Workspace(paths, file, read_journal(data))
+        return Workspace(paths, file, _journal_in(file, paths, start))
     except BaseException:
         os.close(file)
         raise
 
 
+def is_begun(paths: Paths) -> bool:
+    """Whether a run left a finished part, so that there is something to go on from."""
+    try:
+        return bool(read_journal(paths.journal.read_bytes()).parts)
+    except (OSError, JournalDamaged):
+        return False
+
+
 def _open_journal(paths: Paths, start: Start) -> int:
-    flags = {Start.NEW: os.O_CREAT | os.O_EXCL, Start.RESUME: 0, Start.RESTART: os.O_CREAT}[start]
+    flags = 0 if start is Start.RESUME else os.O_CREAT
     try:
         file = os.open(paths.journal, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags, PRIVATE)
-    except FileExistsError as error:
-        message = f"an earlier run left {paths.journal}: --resume goes on from it, --restart begins anew"
-        raise JournalExists(message) from error
-    except FileNotFoundError as error:
-        message = f"there is nothing to resume: no {paths.journal}"
-        raise NothingToResume(message) from error
     except OSError as error:
+        if start is Start.RESUME and isinstance(error, FileNotFoundError):
+            message = f"there is nothing to resume: no {paths.journal}"
+            raise NothingToResume(message) from error
         message = f"cannot write {paths.journal}: {error.strerror}"
         raise CannotWrite(message) from error
     try:
@@ -216,6 +217,18 @@ def _open_journal(paths: Paths, start: Start) -> int:
         message = f"another run is writing {paths.target}"
         raise Busy(message)
     return file
+
+
+def _journal_in(file: int, paths: Paths, start: Start) -> Journal:
+    if start is Start.RESTART:
+        os.ftruncate(file, 0)
+    data = b"".join(_blocks(file))
+    os.ftruncate(file, data.rfind(b"\n") + 1)  # nothing may follow a line that is torn
+    journal = read_journal(data)
+    if start is Start.NEW and journal.parts:
+        message = f"an earlier run left {paths.journal}: --resume goes on from it, --restart begins anew"
+        raise JournalExists(message)
+    return journal
 
 
 def _blocks(file: int) -> Sequence[bytes]:
