@@ -29,7 +29,8 @@ _ANSWERED: Mapping[str, str] = {
         "`kmsq key show KEY` shows its state; `kmsq key cancel-deletion KEY` keeps it, `kmsq import` brings its material."
     ),
     ErrorCode.NOT_FOUND: (
-        "Commands that manage a key take its id or ARN, not an alias: `kmsq key show alias/…` prints them."
+        "`kmsq alias list` and `kmsq key list` show what there is. Commands that manage a key take its id or ARN, not an "
+        "alias: `kmsq key show alias/…` prints them."
     ),
 }
 _ARISEN: Mapping[type[errors.KmsqError], str] = {

@@ -13,7 +13,19 @@ from kmsq.column.plan import DATA_KEY_COLUMN, PART_ROWS
 F = TypeVar("F", bound=Callable[..., Any])
 
 SOURCE = click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-TARGET = click.option("-o", "--out", "target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+TARGET = click.option(
+    "-o",
+    "--out",
+    "target",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write; only its owner can read it.",
+)
+MODE = click.option(
+    "--mode",
+    type=click.Choice([kind.value for kind in Mode]),
+    help="Who seals a cell: the service (value; `encrypt` does so unless told) or this side (envelope).",
+)
 ON_ERROR = click.option(
     "--on-error",
     type=click.Choice([kind.value for kind in OnError]),
@@ -23,7 +35,7 @@ ON_ERROR = click.option(
 _TABLE = (
     click.option("--table", metavar="NAME", help="The table that cells are bound to. Parquet files remember it."),
     click.option("--column", "columns", metavar="NAME", multiple=True, help="A column to do. Repeatable."),
-    click.option("--mode", type=click.Choice([kind.value for kind in Mode]), help="Who seals a cell; see above."),
+    MODE,
     click.option("--row-key", metavar="COLUMN", help="Bind each cell to its row, named by this unique column."),
     click.option("--data-key-column", metavar="NAME", default=DATA_KEY_COLUMN, help="Of the data keys' column."),
     click.option("--format", "form", type=click.Choice([kind.value for kind in Format]), help="If names do not tell."),
