@@ -24,7 +24,7 @@ class JsonRows(Rows):
 
     def __init__(self, lines: Sequence[str], members: Sequence[Mapping[str, Member]] | None = None) -> None:
         self._lines = lines
-        self._members = [members_of(line) for line in lines] if members is None else members
+        self._found = members
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -102,6 +102,13 @@ class JsonRows(Rows):
         """Return the text of every value by its name, for each line."""
         pairs = zip(self._lines, self._members, strict=True)
         return [{name: line[at.start : at.end] for name, at in members.items()} for line, members in pairs]
+
+    @property
+    def _members(self) -> Sequence[Mapping[str, Member]]:
+        """Where the members of each line are, looked for when it is asked: of most lines that were made it never is."""
+        if self._found is None:
+            self._found = [members_of(line) for line in self._lines]
+        return self._found
 
     def _texts(self, column: str) -> list[str | None]:
         """Return the text of each value; None for null, and where the member is missing."""
