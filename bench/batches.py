@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="./dev bench batches", description=__doc__)
     parser.add_argument("--seconds", type=float, default=6, help="of each run (default: 6)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each (default: 5)")
-    parser.add_argument("--in-flight", type=int, default=8, help="messages in flight (default: 8)")
+    parser.add_argument("--in-flight", type=int, default=16, help="messages in flight (default: 16)")
     parser.add_argument("--items", type=int, default=1_000, help="values in a message (default: 1000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
