@@ -86,8 +86,8 @@ class Rows(Protocol):
     def keep(self, indices: Sequence[int]) -> Self:
         """Return the rows at `indices`, which ascend."""
 
-    def difference(self, other: "Rows") -> tuple[int, str] | None:
-        """Return index and column of the first cell that is not as in as many rows of an `other` table."""
+    def differences(self, other: "Rows") -> list[tuple[int, str]]:
+        """Return, of each row that is not as in as many rows of an `other` table, its index and a column that is not."""
 
     def encode(self, *, first: bool) -> bytes:
         """Return what the spool holds of these rows; the `first` of a file may bring a header."""

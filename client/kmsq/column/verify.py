@@ -139,11 +139,8 @@ class _Check:
             at += len(theirs)
 
     def _differences(self, mine: Rows, theirs: Rows, first_row: int, indices: Sequence[int]) -> None:
-        while (found := mine.difference(theirs)) is not None:
-            at, column = found
+        for at, column in mine.differences(theirs):
             self._findings.add(Finding(first_row + indices[at], column, DIFFERENT))
-            rest = list(range(at + 1, len(indices)))
-            mine, theirs, indices = mine.keep(rest), theirs.keep(rest), [indices[place] for place in rest]
 
 
 class _Original:

@@ -1,6 +1,6 @@
 """Rows of a Parquet file: a record batch, sealed columns in binary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
@@ -82,19 +82,14 @@ class ArrowRows(Rows):
         return type(self)(self.batch.take(pa.array(indices, pa.int64())))
 
     @override
-    def difference(self, other: Rows) -> tuple[int, str] | None:
+    def differences(self, other: Rows) -> list[tuple[int, str]]:
         if not isinstance(other, ArrowRows):
             raise TypeError
+        found: dict[int, str] = {}
         for name in self.batch.schema.names:
-            mine, theirs = self.batch.column(name), other.batch.column(name)
-            if mine.type != theirs.type:
-                return 0, name
-            if not mine.equals(theirs):  # which also says so of equal rows with a NaN
-                pairs = zip(_comparable(mine), _comparable(theirs), strict=True)
-                found = next((index for index, (a, b) in enumerate(pairs) if a != b), None)
-                if found is not None:
-                    return found, name
-        return None
+            for index in _different(self.batch.column(name), other.batch.column(name)):
+                found.setdefault(index, name)
+        return sorted(found.items())
 
     @override
     def encode(self, *, first: bool) -> bytes:
@@ -128,6 +123,16 @@ class ArrowRows(Rows):
 
 def _sealed_array(cells: Cells) -> Any:
     return pa.array([cell if isinstance(cell, bytes) else None for cell in cells], pa.binary())
+
+
+def _different(mine: Any, theirs: Any) -> Iterable[int]:
+    if mine.type != theirs.type:
+        return range(len(mine))
+    # Arrow says of equal values with a NaN that they are not, and of 0.0 and -0.0 that they are.
+    if mine.equals(theirs) and not pa.types.is_floating(mine.type):
+        return ()
+    pairs = zip(_comparable(mine), _comparable(theirs), strict=True)
+    return (index for index, (a, b) in enumerate(pairs) if a != b)
 
 
 def _comparable(array: Any) -> list[object]:

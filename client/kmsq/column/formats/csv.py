@@ -33,7 +33,7 @@ class CsvRows(Rows):
     """Some records. The plaintext of a cell is its text."""
 
     def __init__(self, names: Sequence[str], records: Sequence[Sequence[str]], dialect: Dialect) -> None:
-        self._names = names
+        self.names = names
         self.records = records
         self._dialect = dialect
 
@@ -74,9 +74,9 @@ class CsvRows(Rows):
 
     @override
     def without(self, column: str) -> Self:
-        at = self._names.index(column)
+        at = self.names.index(column)
         rest = [[*record[:at], *record[at + 1 :]] for record in self.records]
-        return type(self)([*self._names[:at], *self._names[at + 1 :]], rest, self._dialect)
+        return type(self)([*self.names[:at], *self.names[at + 1 :]], rest, self._dialect)
 
     @override
     def with_errors(self, errors: Sequence[str]) -> Self:
@@ -84,16 +84,19 @@ class CsvRows(Rows):
 
     @override
     def keep(self, indices: Sequence[int]) -> Self:
-        return type(self)(self._names, [self.records[index] for index in indices], self._dialect)
+        return type(self)(self.names, [self.records[index] for index in indices], self._dialect)
 
     @override
-    def difference(self, other: Rows) -> tuple[int, str] | None:
+    def differences(self, other: Rows) -> list[tuple[int, str]]:
         if not isinstance(other, CsvRows):
             raise TypeError
-        for index, (mine, theirs) in enumerate(zip(self.records, other.records, strict=True)):
-            if mine != theirs:
-                return index, next(name for name, a, b in zip(self._names, mine, theirs, strict=True) if a != b)
-        return None
+        order = [other.names.index(name) for name in self.names]
+        pairs = zip(self.records, ([record[at] for at in order] for record in other.records), strict=True)
+        return [
+            (index, next(name for name, a, b in zip(self.names, mine, theirs, strict=True) if a != b))
+            for index, (mine, theirs) in enumerate(pairs)
+            if mine != theirs
+        ]
 
     @override
     def encode(self, *, first: bool) -> bytes:
@@ -108,32 +111,32 @@ class CsvRows(Rows):
             quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL,
         )
         if first:
-            writer.writerow(self._names)
+            writer.writerow(self.names)
         writer.writerows(self.records)
         return text.getvalue().encode()
 
     def _texts(self, column: str) -> list[str | None]:
-        at, null = self._names.index(column), self._dialect.null
+        at, null = self.names.index(column), self._dialect.null
         return [None if record[at] == null else record[at] for record in self.records]
 
     def _replaced(self, cells: Mapping[str, Cells], text: Callable[[bytes], str]) -> Self:
         null = self._dialect.null or ""
         records = [list(record) for record in self.records]
         for name, column in cells.items():
-            at = self._names.index(name)
+            at = self.names.index(name)
             for record, cell in zip(records, column, strict=True):
                 record[at] = text(cell) if isinstance(cell, bytes) else null
-        return type(self)(self._names, records, self._dialect)
+        return type(self)(self.names, records, self._dialect)
 
     def _with(self, column: str, texts: Iterable[str]) -> Self:
-        if column in self._names:
-            at = self._names.index(column)
+        if column in self.names:
+            at = self.names.index(column)
             records = [
                 [*record[:at], text, *record[at + 1 :]] for record, text in zip(self.records, texts, strict=True)
             ]
-            return type(self)(self._names, records, self._dialect)
+            return type(self)(self.names, records, self._dialect)
         longer = [[*record, text] for record, text in zip(self.records, texts, strict=True)]
-        return type(self)([*self._names, column], longer, self._dialect)
+        return type(self)([*self.names, column], longer, self._dialect)
 
 
 class CsvReader:

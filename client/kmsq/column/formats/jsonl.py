@@ -82,13 +82,14 @@ class JsonRows(Rows):
         return type(self)([self._lines[index] for index in indices], [self._members[index] for index in indices])
 
     @override
-    def difference(self, other: Rows) -> tuple[int, str] | None:
+    def differences(self, other: Rows) -> list[tuple[int, str]]:
         if not isinstance(other, JsonRows):
             raise TypeError
-        for index, (mine, theirs) in enumerate(zip(self.values(), other.values(), strict=True)):
-            if mine != theirs:
-                return index, next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
-        return None
+        return [
+            (index, next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name)))
+            for index, (mine, theirs) in enumerate(zip(self.values(), other.values(), strict=True))
+            if mine != theirs
+        ]
 
     @override
     def encode(self, *, first: bool) -> bytes:
