@@ -6,7 +6,7 @@ from importlib import import_module
 COMPARISONS = {
     "singles": "single Encrypt requests against a bare echo consumer",
     "batches": "BatchEncrypt against a bare pipe: CBOR, AES-GCM, CBOR",
-    "coalescing": "single calls from many tasks, coalesced and not, and FastStream's request()",
+    "coalescing": "single calls from many tasks, coalesced and not, beside FastStream",
     "columns": "kmsq column over five million rows: speed and memory, and that they come back equal",
     "envelope": "kmsq file against openssl enc and age",
     "pipelines": "a column of values: row by row, single calls, encrypt_many, kmsq column in both modes",
