@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 
+from integration.evidence import running
 from kmsq import Client
 from kmsq.coalescing import Coalescer
 from kmsq.errors import (
@@ -25,7 +26,7 @@ from kmsq.errors import (
 from kmsq.transport import Transport
 from kmsq_schemas.models import KeyMetadata, Reply, Request
 from kmsq_schemas.operations import Operation
-from services.stack import PrivateStack
+from services.stack import ADMINISTRATOR, PrivateStack
 
 CROWD = 40
 CONTEXT = {"table": "orders"}
@@ -255,3 +256,30 @@ async def test_ten_thousand_tasks_are_served_in_few_messages(pair: Pair, key: Ke
 
     await asyncio.gather(*map(there_and_back, range(10_000)))
     assert pair.counting.sent.total() < 1_000
+
+
+async def test_calls_outlive_a_killed_worker_and_a_lost_connection(lone: PrivateStack) -> None:
+    async with running(lone, 2) as (victim, _), Client(lone.administrator_url, timeout_seconds=60) as client:
+        key_id = (await client.create_key()).key_metadata.key_id
+        counting = counted(client)
+
+        over = asyncio.Event()
+
+        async def go_on(number: int) -> int:
+            """Make round trips until the accidents are over, and one more; return how many."""
+            trips, is_last = 0, False
+            while not is_last:
+                is_last = over.is_set()
+                blob = (await client.encrypt(key_id, b"%d" % number)).ciphertext_blob
+                assert (await client.decrypt(blob)).plaintext == b"%d" % number
+                trips += 1
+            return trips
+
+        crowd = [asyncio.create_task(go_on(number)) for number in range(500)]
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(victim.kill)
+        await asyncio.to_thread(lone.broker.ctl, "close_all_user_connections", ADMINISTRATOR, "test")
+        over.set()
+        trips = await asyncio.gather(*crowd)
+        assert min(trips) > 1
+        assert counting.sent.total() < sum(trips)  # each has two calls
