@@ -165,8 +165,8 @@ async def test_a_signal_leaves_a_run_that_its_own_words_go_on_with(
             command, shell=True, env=kmsq.environment, cwd=kmsq.folder, capture_output=True, text=True, check=True
         )
         summary = json.loads(done.stdout)
-        assert 200 <= summary["resumed_from"] < ROWS
-        assert (summary["rows"], summary["cells"], summary["requests"] > 0) == (ROWS, ROWS, True)
+        assert 200 <= summary["ResumedFrom"] < ROWS
+        assert (summary["Rows"], summary["Cells"], summary["Requests"] > 0) == (ROWS, ROWS, True)
 
     await asyncio.to_thread(work)
     sealed = kmsq.folder / "sealed.csv"
@@ -183,7 +183,7 @@ async def test_a_dry_run_asks_the_service_and_writes_nothing(stack: PrivateStack
         options = ["--table", "orders", "--column", "name", "-o", "sealed.csv", "--dry-run"]
         for mode in Mode:
             done = kmsq.do("encrypt", "plain.csv", "--key-id", key_id, "--mode", mode.value, *options)
-            assert json.loads(done)["permission_checked"] is True
+            assert json.loads(done)["PermissionChecked"] is True
         error = kmsq.do("encrypt", "plain.csv", "--key-id", "alias/none", *options, code=2)
         assert error.startswith("kmsq: NotFoundException")
         assert [path.name for path in kmsq.folder.iterdir()] == ["plain.csv"]

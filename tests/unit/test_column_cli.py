@@ -51,11 +51,11 @@ def encrypt(kmsq: Kmsq, *more: str) -> Result:
 
 @pytest.mark.parametrize("mode", ["value", "envelope"])
 def test_what_is_encrypted_is_rewrapped_verified_and_decrypted(kmsq: Kmsq, plain: Path, mode: str) -> None:
-    assert json.loads(encrypt(kmsq, "--mode", mode, "-o", "sealed.csv").stdout)["cells"] == 200
+    assert json.loads(encrypt(kmsq, "--mode", mode, "-o", "sealed.csv").stdout)["Cells"] == 200
     kmsq("key", "create", "--alias", "alias/new")
     assert kmsq("column", "rewrap", "sealed.csv", "--to", "alias/new", "--in-place", *OPTIONS).exit_code == 0
     verified = kmsq("column", "verify", "sealed.csv", *OPTIONS, "--against", "plain.csv")
-    assert (verified.exit_code, json.loads(verified.stdout)["findings"]) == (0, 0)
+    assert (verified.exit_code, json.loads(verified.stdout)["Findings"]) == (0, 0)
     assert kmsq("column", "decrypt", "sealed.csv", *OPTIONS, "-o", "opened.csv").exit_code == 0
     assert content(Path("opened.csv")) == content(plain)
 
@@ -88,7 +88,7 @@ def test_a_run_that_was_stopped_says_how_to_go_on_without_the_password(kmsq: Kms
     again = encrypt(kmsq, "-o", "sealed.csv")
     assert (again.exit_code, "--resume goes on from it, --restart begins anew" in again.stderr) == (1, True)
     done = json.loads(encrypt(kmsq, "-o", "sealed.csv", "--resume", "--on-error", "skip").stdout)
-    assert (done["rows"], done["resumed_from"], done["skipped"]) == (101, 90, 1)
+    assert (done["Rows"], done["ResumedFrom"], done["Skipped"]) == (101, 90, 1)
 
 
 @pytest.mark.usefixtures("plain")
@@ -98,7 +98,7 @@ def test_a_run_that_did_nothing_leaves_nothing_in_the_way(kmsq: Kmsq, kms: FakeK
     denied = encrypt(kmsq, "-o", "sealed.csv")
     assert (denied.exit_code, "To go on" in denied.stderr) == (2, False)
     other = encrypt(kmsq, "-o", "sealed.csv", "--mode", "envelope", *more)
-    assert json.loads(other.stdout)["rows"] == 100
+    assert json.loads(other.stdout)["Rows"] == 100
 
 
 @pytest.mark.usefixtures("plain")

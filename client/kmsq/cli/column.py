@@ -1,7 +1,7 @@
 """`kmsq column …`: columns of Parquet, CSV and JSON Lines files (docs/column.md)."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from kmsq.cli.session import LOCAL_ERROR, Output, Session, pass_session
 from kmsq.column import Findings, Order, Summary, Verb, run, verify
 from kmsq.column.rehearsal import Rehearsal, rehearse
 from kmsq.column.verify import FAILURES_SHOWN
+from kmsq_schemas.models.base import wire_name
 
 
 @click.group()
@@ -145,9 +146,18 @@ def _write(session: Session, order: Order, given: dict[str, Any]) -> None:
     _show_summary(session, summary)
 
 
+def _show_facts(facts: Mapping[str, object]) -> None:
+    show_json(_wire_named(facts))
+
+
+def _wire_named(facts: Mapping[str, object]) -> dict[str, object]:
+    """Name facts as everything else in JSON is named."""
+    return {wire_name(name): value for name, value in facts.items()}
+
+
 def _show_summary(session: Session, summary: Summary) -> None:
     if session.settings.output is Output.JSON:
-        show_json(summary.facts())
+        _show_facts(summary.facts())
         return
     tally = summary.tally
     click.echo(f"{tally.rows:,} rows, {tally.cells:,} cells in {summary.seconds:,.1f} s: {summary.output}")
@@ -160,7 +170,7 @@ def _show_rehearsal(session: Session, found: Rehearsal, order: Order) -> None:
     plan = found.plan
     columns: Sequence[str] = [f"{binding.column} ({binding.type})" for binding in plan.bindings]
     if session.settings.output is Output.JSON:
-        show_json(
+        _show_facts(
             {
                 "command": plan.verb.value,
                 "columns": {binding.column: binding.type for binding in plan.bindings},
@@ -181,7 +191,8 @@ def _show_rehearsal(session: Session, found: Rehearsal, order: Order) -> None:
 def _show_findings(session: Session, found: Findings) -> None:
     if session.settings.output is Output.JSON:
         facts = {**asdict(found.tally), "seconds": round(found.seconds, 3), "requests": found.requests}
-        show_json({**facts, "findings": found.count, "first": [asdict(one) for one in found.shown]})
+        first = [_wire_named(asdict(one)) for one in found.shown]
+        _show_facts({**facts, "findings": found.count, "first": first})
         return
     click.echo(f"{found.tally.rows:,} rows, {found.tally.cells:,} cells open in {found.seconds:,.1f} s")
     for one in found.shown:
