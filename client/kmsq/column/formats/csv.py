@@ -10,9 +10,8 @@ from typing import Final, Self
 from typing_extensions import override
 
 from kmsq.column.armour import armoured, unarmoured
-from kmsq.column.cells import Cell, Cells, check_text, text_cell, text_of
-from kmsq.column.errors import MalformedTable
-from kmsq.column.formats.lines import Lines, size_of
+from kmsq.column.cells import Cell, Cells, check_text
+from kmsq.column.formats.lines import TextReader, TextRows, TextTable
 from kmsq.column.table import ERROR_COLUMN, Layout, Rows, Seal
 
 TYPE: Final = "text"
@@ -29,7 +28,7 @@ class Dialect:
     line_end: str = "\n"
 
 
-class CsvRows(Rows):
+class CsvRows(TextRows):
     """Some records. The plaintext of a cell is its text."""
 
     def __init__(self, names: Sequence[str], records: Sequence[Sequence[str]], dialect: Dialect) -> None:
@@ -41,20 +40,8 @@ class CsvRows(Rows):
         return len(self.records)
 
     @override
-    def plaintexts(self, column: str) -> list[bytes | None]:
-        return [None if text is None else text_cell(text) for text in self._texts(column)]
-
-    @override
     def sealed(self, column: str) -> list[Cell]:
         return [None if text is None else unarmoured(text) for text in self._texts(column)]
-
-    @override
-    def row_keys(self, column: str) -> list[str | None]:
-        return self._texts(column)
-
-    @override
-    def data_keys(self, column: str) -> list[bytes | None]:
-        return [cell if isinstance(cell, bytes) else None for cell in self.sealed(column)]
 
     @override
     def checked(self, column: str, plaintexts: Cells) -> list[Cell]:
@@ -63,10 +50,6 @@ class CsvRows(Rows):
     @override
     def with_sealed(self, cells: Mapping[str, Cells], seal: Seal) -> Self:
         return self._replaced(cells, armoured)
-
-    @override
-    def with_opened(self, cells: Mapping[str, Cells]) -> Self:
-        return self._replaced(cells, text_of)
 
     @override
     def with_data_keys(self, column: str, stored: Sequence[bytes | None], *, new: bool) -> Self:
@@ -115,10 +98,12 @@ class CsvRows(Rows):
         writer.writerows(self.records)
         return text.getvalue().encode()
 
+    @override
     def _texts(self, column: str) -> list[str | None]:
         at, null = self.names.index(column), self._dialect.null
         return [None if record[at] == null else record[at] for record in self.records]
 
+    @override
     def _replaced(self, cells: Mapping[str, Cells], text: Callable[[bytes], str]) -> Self:
         null = self._dialect.null or ""
         records = [list(record) for record in self.records]
@@ -139,27 +124,21 @@ class CsvRows(Rows):
         return type(self)([*self.names, column], longer, self._dialect)
 
 
-class CsvReader:
+class CsvReader(TextReader):
     """Reads records, below the header `names` if it has them already."""
 
     def __init__(self, path: Path, position: int, dialect: Dialect, names: Sequence[str] | None = None) -> None:
         csv.field_size_limit(FIELD_MAX_CHARS)
-        self._path = path
+        super().__init__(path, position)
         self._dialect = dialect
         # The reader asks for a line when it begins or continues a record and never for one more, so that the lines'
         # position after a record is where the next one begins.
-        self._lines = Lines(path, position)
         self._records = csv.reader(self._lines, delimiter=dialect.delimiter, strict=True)
         try:
             self.names = self._header() if names is None else names
         except BaseException:
             self.close()
             raise
-
-    @property
-    def position(self) -> int:
-        """See `Reader`."""
-        return self._lines.position
 
     def take(self, rows: int, size_bytes: int) -> CsvRows | None:
         """See `Reader`."""
@@ -177,10 +156,6 @@ class CsvReader:
                 raise self._malformed(message)
         return CsvRows(self.names, records, self._dialect) if records else None
 
-    def close(self) -> None:
-        """See `Reader`."""
-        self._lines.close()
-
     def _header(self) -> Sequence[str]:
         names = self._next()
         if not names or len(set(names)) != len(names):
@@ -195,18 +170,12 @@ class CsvReader:
             message = f"the record at byte {start:,} is not CSV: {error}"
             raise self._malformed(message) from error
 
-    def _malformed(self, message: str) -> MalformedTable:
-        return MalformedTable(f"{self._path}: {message}")
 
-
-class CsvTable:
+class CsvTable(TextTable):
     """A CSV file."""
 
-    spool_is_output = True
-
     def __init__(self, path: Path, *, delimiter: str = ",", null: str | None = None) -> None:
-        self._path = path
-        self.size = size_of(path)
+        super().__init__(path)
         self._dialect = Dialect(delimiter, null, _line_end(path))
         reader = CsvReader(path, 0, self._dialect)
         reader.close()
@@ -220,9 +189,6 @@ class CsvTable:
     def reader(self, position: int = 0) -> CsvReader:
         """See `Table`."""
         return CsvReader(self._path, max(position, self._first), self._dialect, self._names)
-
-    def finish(self, spool: Path, target: Path) -> None:
-        """Nothing is left to do."""
 
 
 def _line_end(path: Path) -> str:

@@ -8,10 +8,10 @@ from typing import Final, Self
 from typing_extensions import override
 
 from kmsq.column.armour import armoured, unarmoured
-from kmsq.column.cells import NOT_ENCRYPTED, WRONG_TYPE, Cell, Cells, Fault, check_text, text_cell, text_of
+from kmsq.column.cells import NOT_ENCRYPTED, WRONG_TYPE, Cell, Cells, Fault, check_text, text_of
 from kmsq.column.errors import MalformedTable
 from kmsq.column.formats.json_line import NULL, Member, added, is_value, members_of, removed, replaced
-from kmsq.column.formats.lines import Lines, size_of
+from kmsq.column.formats.lines import TextReader, TextRows, TextTable
 from kmsq.column.table import ERROR_COLUMN, Layout, Rows, Seal
 
 TYPE: Final = "json"
@@ -19,7 +19,7 @@ LOOKED_AT: Final = 1000  # lines that are asked which members there are
 LOOKED_AT_BYTES: Final = 16 * 1024 * 1024  # of them, where they are long
 
 
-class JsonRows(Rows):
+class JsonRows(TextRows):
     """Some lines. The plaintext of a cell is the JSON text of its value, as it is written."""
 
     def __init__(self, lines: Sequence[str], members: Sequence[Mapping[str, Member]] | None = None) -> None:
@@ -30,20 +30,8 @@ class JsonRows(Rows):
         return len(self._lines)
 
     @override
-    def plaintexts(self, column: str) -> list[bytes | None]:
-        return [None if text is None else text_cell(text) for text in self._texts(column)]
-
-    @override
     def sealed(self, column: str) -> list[Cell]:
         return [None if text is None else _unarmoured(text) for text in self._texts(column)]
-
-    @override
-    def row_keys(self, column: str) -> list[str | None]:
-        return self._texts(column)
-
-    @override
-    def data_keys(self, column: str) -> list[bytes | None]:
-        return [cell if isinstance(cell, bytes) else None for cell in self.sealed(column)]
 
     @override
     def checked(self, column: str, plaintexts: Cells) -> list[Cell]:
@@ -55,10 +43,6 @@ class JsonRows(Rows):
     @override
     def with_sealed(self, cells: Mapping[str, Cells], seal: Seal) -> Self:
         return self._replaced(cells, lambda sealed: f'"{armoured(sealed)}"')
-
-    @override
-    def with_opened(self, cells: Mapping[str, Cells]) -> Self:
-        return self._replaced(cells, text_of)
 
     @override
     def with_data_keys(self, column: str, stored: Sequence[bytes | None], *, new: bool) -> Self:
@@ -111,6 +95,7 @@ class JsonRows(Rows):
             self._found = [members_of(line) for line in self._lines]
         return self._found
 
+    @override
     def _texts(self, column: str) -> list[str | None]:
         """Return the text of each value; None for null, and where the member is missing."""
         texts: list[str | None] = []
@@ -120,6 +105,7 @@ class JsonRows(Rows):
             texts.append(None if text == NULL else text)
         return texts
 
+    @override
     def _replaced(self, cells: Mapping[str, Cells], text: Callable[[bytes], str]) -> Self:
         lines = []
         for index, (line, members) in enumerate(zip(self._lines, self._members, strict=True)):
@@ -138,17 +124,8 @@ class JsonRows(Rows):
         return type(self)(lines)
 
 
-class JsonReader:
+class JsonReader(TextReader):
     """Reads lines; those with nothing on them are no rows, and are left out."""
-
-    def __init__(self, path: Path, position: int) -> None:
-        self._path = path
-        self._lines = Lines(path, position)
-
-    @property
-    def position(self) -> int:
-        """See `Reader`."""
-        return self._lines.position
 
     def take(self, rows: int, size_bytes: int) -> JsonRows | None:
         """See `Reader`."""
@@ -165,28 +142,21 @@ class JsonReader:
                 lines.append(line)
         return JsonRows(lines, members) if lines else None
 
-    def close(self) -> None:
-        """See `Reader`."""
-        self._lines.close()
-
     def _members_of(self, line: str, start: int) -> Mapping[str, Member]:
         try:
             return members_of(line)
         except ValueError:
             pass
         # Raised outside the handler: the decoder's error carries the line.
-        message = f"{self._path}: the line at byte {start:,} is not one JSON object with each name once"
-        raise MalformedTable(message)
+        message = f"the line at byte {start:,} is not one JSON object with each name once"
+        raise self._malformed(message)
 
 
-class JsonTable:
+class JsonTable(TextTable):
     """A file of JSON Lines."""
 
-    spool_is_output = True
-
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self.size = size_of(path)
+        super().__init__(path)
         reader = self.reader()
         try:
             head = reader.take(LOOKED_AT, LOOKED_AT_BYTES)
@@ -202,9 +172,6 @@ class JsonTable:
     def reader(self, position: int = 0) -> JsonReader:
         """See `Table`."""
         return JsonReader(self._path, position)
-
-    def finish(self, spool: Path, target: Path) -> None:
-        """Nothing is left to do."""
 
 
 def _unarmoured(text: str) -> Cell:
