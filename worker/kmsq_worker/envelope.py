@@ -104,17 +104,13 @@ def unsafe_seal_with(  # what seal takes, and the two values that make it determ
     The same salt and IV under the same material for two messages give away where the plaintexts differ, and the
     authentication key. No request can reach this function with values of its own.
     """
-    if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
-        message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
-        raise ValidationException(message)
+    _check_plaintext(plaintext)
     if len(salt) != SALT_BYTES or len(iv) != IV_BYTES:
         message = f"salt and IV have {SALT_BYTES} and {IV_BYTES} bytes"
         raise ValueError(message)
     associated = encode_context(context)
-    key_id = _key_id_bytes(header.key_id)
-    message_key, commitment = _derive(material, salt, key_id)
-    number = header.material_number.to_bytes(MATERIAL_NUMBER_BYTES, "big")
-    front = b"".join((_PREFIX, key_id, number, salt, commitment, iv))
+    message_key, front = _derive_to_seal(material, header, salt)
+    front += iv
     return front + AESGCM(message_key).encrypt(iv, plaintext, front + associated)
 
 
@@ -128,10 +124,7 @@ class Sealer:
 
     def __init__(self, material: Secret, header: BlobHeader) -> None:
         """Derive from `material` (32 bytes) with a fresh salt; `header` names it."""
-        salt, key_id = os.urandom(SALT_BYTES), _key_id_bytes(header.key_id)
-        message_key, commitment = _derive(material, salt, key_id)
-        number = header.material_number.to_bytes(MATERIAL_NUMBER_BYTES, "big")
-        self._front = b"".join((_PREFIX, key_id, number, salt, commitment))
+        message_key, self._front = _derive_to_seal(material, header, os.urandom(SALT_BYTES))
         self._encrypt = AESGCM(message_key).encrypt
         self._ivs: Iterator[bytes] = iter(())
 
@@ -141,9 +134,7 @@ class Sealer:
 
         Raises `ValidationException` for a plaintext beyond its limits.
         """
-        if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
-            message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
-            raise ValidationException(message)
+        _check_plaintext(plaintext)
         iv = self._fresh_iv()
         front = self._front + iv
         return front + self._encrypt(iv, plaintext, front + associated)
@@ -176,12 +167,8 @@ class Opener:
             message_key, commitment = _derive(material, blob[_SALT], blob[_KEY_ID])
             derived = self._derived[derivation] = AESGCM(message_key), commitment
         cipher, commitment = derived
-        if not compare_digest(commitment, blob[_COMMITMENT]):
-            raise InvalidCiphertextException(reason="commitment")
-        try:
-            return cipher.decrypt(blob[_IV], blob[HEADER_BYTES:], blob[:HEADER_BYTES] + associated)
-        except InvalidTag as error:
-            raise InvalidCiphertextException(reason="tag") from error
+        _check_commitment(commitment, blob)
+        return _decrypt(cipher, blob, associated)
 
 
 def open_blob(material: Secret, blob: bytes, context: Mapping[str, str]) -> bytes:
@@ -196,12 +183,8 @@ def open_blob(material: Secret, blob: bytes, context: Mapping[str, str]) -> byte
     _check_layout(blob)
     associated = encode_context(context)
     message_key, commitment = _derive(material, blob[_SALT], blob[_KEY_ID])
-    if not compare_digest(commitment, blob[_COMMITMENT]):
-        raise InvalidCiphertextException(reason="commitment")
-    try:
-        return AESGCM(message_key).decrypt(blob[_IV], blob[HEADER_BYTES:], blob[:HEADER_BYTES] + associated)
-    except InvalidTag as error:
-        raise InvalidCiphertextException(reason="tag") from error
+    _check_commitment(commitment, blob)
+    return _decrypt(AESGCM(message_key), blob, associated)
 
 
 def encode_context(context: Mapping[str, str]) -> bytes:
@@ -241,6 +224,33 @@ def material_id(material: Secret, key_id: str) -> str:
     length of its material, or its encoding does: no two materials of one key differ by trailing zeros alone.
     """
     return kdf.derive(material.reveal(), MATERIAL_ID_LABEL, _key_id_bytes(key_id), MATERIAL_ID_BYTES).hex()
+
+
+def _derive_to_seal(material: Secret, header: BlobHeader, salt: bytes) -> tuple[bytes, bytes]:
+    """Return the message key (32 bytes) and a blob's header without its IV (70 bytes)."""
+    key_id = _key_id_bytes(header.key_id)
+    message_key, commitment = _derive(material, salt, key_id)
+    number = header.material_number.to_bytes(MATERIAL_NUMBER_BYTES, "big")
+    return message_key, b"".join((_PREFIX, key_id, number, salt, commitment))
+
+
+def _check_commitment(commitment: bytes, blob: bytes) -> None:
+    if not compare_digest(commitment, blob[_COMMITMENT]):
+        raise InvalidCiphertextException(reason="commitment")
+
+
+def _decrypt(cipher: AESGCM, blob: bytes, associated: bytes) -> bytes:
+    """Decrypt: only after the commitment was compared."""
+    try:
+        return cipher.decrypt(blob[_IV], blob[HEADER_BYTES:], blob[:HEADER_BYTES] + associated)
+    except InvalidTag as error:
+        raise InvalidCiphertextException(reason="tag") from error
+
+
+def _check_plaintext(plaintext: bytes) -> None:
+    if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
+        message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
+        raise ValidationException(message)
 
 
 def _derive(material: Secret, salt: bytes, key_id: bytes) -> tuple[bytes, bytes]:
