@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,10 +23,11 @@ from pyarrow.parquet.encryption import (
 )
 
 from integration import evidence
+from integration.documentation import run_as_printed
 from kmsq.errors import AccessDeniedException, DisabledException, IncorrectKeyException, NotFoundException
 from kmsq.integrations.boto3 import kms_client
 from kmsq.integrations.pyarrow import CacheLimits, KmsClientFactory, close_connections, forget_keys
-from services.stack import ACCOUNT, ROOT, PrivateStack
+from services.stack import ACCOUNT, PrivateStack
 
 ROWS = 1000
 ROW_GROUP_ROWS = 100
@@ -333,22 +333,5 @@ def test_master_keys_are_rotated_without_touching_the_data(
 def test_the_code_in_the_documentation_works_as_it_is_printed(
     stack: PrivateStack, kms: BaseClient, tmp_path: Path
 ) -> None:
-    text = (ROOT / "docs" / "parquet-encryption.md").read_text()
-    pages = list(kms.get_paginator("list_aliases").paginate())
-    known = {alias["AliasName"] for page in pages for alias in page["Aliases"]}
-    for alias in re.findall(r"kmsq key create --alias (\S+)", text):
-        if alias not in known:
-            stack.run("kmsq", "key", "create", "--alias", alias, environment={"KMSQ_AMQP_URL": stack.administrator_url})
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join([*blocks, 'print("all of it")'])],
-        cwd=tmp_path,
-        env={"KMSQ_AMQP_URL": stack.administrator_url, "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PROCESS_SECONDS,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "all of it\n"
+    run_as_printed("parquet-encryption.md", stack, kms, tmp_path)
     assert (tmp_path / "orders.parquet").exists()

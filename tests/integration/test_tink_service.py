@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import subprocess
 import sys
@@ -16,11 +15,12 @@ from botocore.client import BaseClient
 from tink import aead
 from tink.proto import tink_pb2
 
+from integration.documentation import run_as_printed
 from kmsq.errors import AccessDeniedException, IncorrectKeyException, InvalidCiphertextException, NotConnected
 from kmsq.integrations.boto3 import kms_client
 from kmsq.integrations.tink import KmsAead, KmsClient, Timeouts, close_connections
 from services.ports import HOST, free_ports
-from services.stack import ACCOUNT, ROOT, PrivateStack
+from services.stack import ACCOUNT, PrivateStack
 
 LONG = secrets.token_bytes(1_000_003)
 DEK_TEMPLATE = aead.aead_key_templates.AES256_GCM
@@ -182,21 +182,4 @@ def test_threads_share_an_aead(remote: KmsAead) -> None:
 def test_the_code_in_the_documentation_works_as_it_is_printed(
     stack: PrivateStack, kms: BaseClient, tmp_path: Path
 ) -> None:
-    text = (ROOT / "docs" / "tink.md").read_text()
-    pages = list(kms.get_paginator("list_aliases").paginate())
-    known = {alias["AliasName"] for page in pages for alias in page["Aliases"]}
-    for alias in re.findall(r"kmsq key create --alias (\S+)", text):
-        if alias not in known:
-            stack.run("kmsq", "key", "create", "--alias", alias, environment={"KMSQ_AMQP_URL": stack.administrator_url})
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join([*blocks, 'print("all of it")'])],
-        cwd=tmp_path,
-        env={"KMSQ_AMQP_URL": stack.administrator_url, "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PROCESS_SECONDS,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "all of it\n"
+    run_as_printed("tink.md", stack, kms, tmp_path)
