@@ -149,7 +149,7 @@ def test_an_altered_file_leaves_nothing_and_says_what_to_do(kmsq: Kmsq, sealed: 
         refused(kmsq("file", "decrypt", str(sealed), "-o", "out"), "kmsq: InvalidEnvelope: ", "another copy")
         assert not Path("out").exists()
     size = len(inspect(io.BytesIO(good)).encode())
-    altered = kmsq("file", "decrypt", "-", stdin=good[: size - 1] + b"\0" + good[size:])
+    altered = kmsq("file", "decrypt", "-", stdin=good[: size - 1] + bytes([good[size - 1] ^ 1]) + good[size:])
     assert (altered.exit_code, altered.stdout_bytes) == (2, b"")
     assert "InvalidCiphertextException" in altered.stderr
     assert "another copy" in altered.stderr
