@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from kmsq.column import OnError, Progress, Start, Verb, run
-from kmsq.column.errors import CannotWrite, CellFailed, InputChanged, Interrupted, MalformedTable, PlanRefused
+from kmsq.column.errors import (
+    CannotWrite,
+    CellFailed,
+    InputChanged,
+    Interrupted,
+    JournalExists,
+    MalformedTable,
+    PlanRefused,
+)
 from kmsq.column.workspace import Paths, Workspace
 from unit.column_tables import Bench, bench, content, write_table
 
@@ -110,6 +118,25 @@ async def test_a_run_whose_clean_up_was_lost_says_what_it_did(tmp_path: Path, mo
         summary = await on.run(Verb.ENCRYPT, plain, "sealed.csv", Start.RESUME)
     assert (summary.tally.rows, summary.tally.cells, summary.resumed_from) == (100, 200, 100)
     assert not Paths(tmp_path / "sealed.csv").journal.exists()
+
+
+@pytest.mark.parametrize("start", [Start.NEW, Start.RESTART])
+async def test_a_table_that_was_replaced_already_is_not_encrypted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Start
+) -> None:
+    plain = write_table(tmp_path, "csv")
+    before = content(plain)
+    async with bench(tmp_path, replace=True) as on:
+        with monkeypatch.context() as patched:
+            patched.setattr(Workspace, "remove", _fail)
+            with pytest.raises(CannotWrite):
+                await on.run(Verb.ENCRYPT, plain, plain.name)
+        with pytest.raises(JournalExists, match="--resume does so"):
+            await on.run(Verb.ENCRYPT, plain, plain.name, start)
+        await on.run(Verb.ENCRYPT, plain, plain.name, Start.RESUME)
+        await on.run(Verb.DECRYPT, plain, plain.name)
+    assert content(plain) == before
+    assert names_in(tmp_path) == [plain.name]
 
 
 def _fail(_workspace: Workspace) -> None:

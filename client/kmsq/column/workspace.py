@@ -220,15 +220,29 @@ def _open_journal(paths: Paths, start: Start) -> int:
 
 
 def _journal_in(file: int, paths: Paths, start: Start) -> Journal:
-    if start is Start.RESTART:
-        os.ftruncate(file, 0)
     data = b"".join(_blocks(file))
+    if start is not Start.RESUME:
+        _require_nothing_done(data, paths, start)
+    if start is Start.RESTART:
+        data = b""
     os.ftruncate(file, data.rfind(b"\n") + 1)  # nothing may follow a line that is torn
-    journal = read_journal(data)
+    return read_journal(data)
+
+
+def _require_nothing_done(data: bytes, paths: Paths, start: Start) -> None:
+    """Raise `JournalExists` for what must not be thrown away, or not without being told."""
+    try:
+        journal = read_journal(data)
+    except JournalDamaged:
+        if start is Start.RESTART:
+            return
+        raise
+    if file_identity(paths.target) in journal.ready:  # in place it is the input, which would be done twice
+        message = f"an earlier run finished {paths.target}, and what it left is to be removed: --resume does so"
+        raise JournalExists(message)
     if start is Start.NEW and journal.parts:
         message = f"an earlier run left {paths.journal}: --resume goes on from it, --restart begins anew"
         raise JournalExists(message)
-    return journal
 
 
 def _blocks(file: int) -> Sequence[bytes]:
