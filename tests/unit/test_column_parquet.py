@@ -160,3 +160,43 @@ async def test_columns_that_were_encrypted_differently_are_done_one_after_the_ot
         half = await on.run(Verb.DECRYPT, two.output, "half.parquet", columns=("price",))
         opened = await on.run(Verb.DECRYPT, half.output, "opened.parquet", columns=())
     assert pq.read_table(opened.output).equals(arrow_table())
+
+
+def rewritten_by_another_tool(path: Path, bytes_type: Any) -> Path:
+    """Write a file again as tools do that keep values only, and bytes in a type of their own."""
+    table = pq.read_table(path)
+    fields = [pa.field(field.name, bytes_type if field.type == pa.binary() else field.type) for field in table.schema]
+    other = path.with_name("other.parquet")
+    pq.write_table(table.cast(pa.schema(fields)), other)
+    return other
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("bytes_type", [pa.binary(), pa.large_binary()], ids=str)
+async def test_a_file_that_lost_its_metadata_is_like_one_that_has_it(
+    tmp_path: Path, mode: Mode, bytes_type: Any
+) -> None:
+    plain, none = write_table(tmp_path, "parquet"), tmp_path / "none.parquet"
+    pq.write_table(arrow_table(0), none)
+    async with bench(tmp_path, mode=mode, row_key="id") as on:
+        sealed = await on.run(Verb.ENCRYPT, plain, "sealed.parquet")
+        like = (await on.run(Verb.ENCRYPT, none, "like.parquet")).output
+        lost = rewritten_by_another_tool(sealed.output, bytes_type)
+        told: dict[str, Any] = {"table": None, "row_key": None, "columns": (), "mode": None}
+        for options in (
+            dict[str, Any](),
+            told,
+        ):  # table and columns are not enough: which types they had only metadata says
+            with pytest.raises(PlanRefused, match="--like FILE"):
+                await on.run(Verb.DECRYPT, lost, "opened.parquet", **options)
+        assert (await on.verify(lost, like=like, **told)).count == 0
+        opened = await on.run(Verb.DECRYPT, lost, "opened.parquet", like=like, **told)
+        moved = await on.run(Verb.REWRAP, lost, "moved.parquet", like=like, **told)
+        assert (await on.verify(moved.output, against=plain, **told)).count == 0
+    assert pq.read_table(opened.output).equals(pq.read_table(plain))
+
+
+async def test_only_parquet_files_are_like_others(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        with pytest.raises(PlanRefused, match="--like is for Parquet"):
+            await on.run(Verb.DECRYPT, write_table(tmp_path, "csv"), "x.csv", like=write_table(tmp_path, "parquet"))

@@ -9,7 +9,16 @@ from typing import Any
 import click
 from click.exceptions import Exit
 
-from kmsq.cli.column_options import SOURCE, reading_order, start_of, table_options, writing_options, writing_order
+from kmsq.cli.column_options import (
+    EXISTING,
+    LIKE,
+    SOURCE,
+    reading_order,
+    start_of,
+    table_options,
+    writing_options,
+    writing_order,
+)
 from kmsq.cli.column_progress import Shown, progress
 from kmsq.cli.column_run import run_stoppable
 from kmsq.cli.output import show_json
@@ -69,6 +78,7 @@ def encrypt(session: Session, /, *, source: Path, key_id: str, **given: Any) -> 
 @SOURCE
 @click.option("--key-id", metavar="KEY", help="With --mode value: insist that cells are encrypted under this key.")
 @click.option("--keep-data-keys", is_flag=True, help="Leave the data keys in OUT, for columns that stay encrypted.")
+@LIKE
 @table_options
 @writing_options
 @pass_session
@@ -89,6 +99,7 @@ def decrypt(session: Session, /, *, source: Path, key_id: str | None, **given: A
 @column.command()
 @SOURCE
 @click.option("--to", "key_id", metavar="KEY", required=True, help="The key to move to: an id, ARN or alias.")
+@LIKE
 @table_options
 @writing_options
 @pass_session
@@ -111,9 +122,10 @@ def rewrap(session: Session, /, *, source: Path, key_id: str, **given: Any) -> N
 @click.option(
     "--against",
     metavar="ORIGINAL",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING,
     help="The table that IN, decrypted, must be equal to.",
 )
+@LIKE
 @table_options
 @pass_session
 def verify_(session: Session, /, *, source: Path, key_id: str | None, against: Path | None, **given: Any) -> None:

@@ -11,8 +11,9 @@ from kmsq.column import Format, Mode, OnError, Order, Start, Verb
 from kmsq.column.plan import DATA_KEY_COLUMN, PART_ROWS
 
 F = TypeVar("F", bound=Callable[..., Any])
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-SOURCE = click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+SOURCE = click.argument("source", metavar="IN", type=EXISTING)
 TARGET = click.option(
     "-o",
     "--out",
@@ -20,6 +21,12 @@ TARGET = click.option(
     metavar="OUT",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write; only its owner can read it.",
+)
+LIKE = click.option(
+    "--like",
+    metavar="FILE",
+    type=EXISTING,
+    help="A Parquet file that still says how such columns are encrypted, for one that lost that.",
 )
 MODE = click.option(
     "--mode",
@@ -117,6 +124,7 @@ def _order(verb: Verb, source: Path, target: Path, key_id: str | None, given: di
         format=None if given["form"] is None else Format(given["form"]),
         delimiter=given["delimiter"],
         null=given["null"],
+        like=given.get("like"),
         part_rows=given["part_rows"],
         **more,
     )

@@ -133,7 +133,9 @@ def paths_of(order: Order) -> Paths:
 def look_at(order: Order, path: Path | None = None) -> Table:
     """Open the input, or another table of its kind. Raises `ColumnError`."""
     source = path or order.source
-    return open_table(source, format_of(source, order.format), delimiter=order.delimiter, null=order.null)
+    # What another table is held against was never sealed.
+    like = order.like if path is None else None
+    return open_table(source, format_of(source, order.format), delimiter=order.delimiter, null=order.null, like=like)
 
 
 def refuse_to_overwrite(order: Order, paths: Paths) -> None:

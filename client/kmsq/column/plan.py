@@ -15,6 +15,7 @@ DATA_KEY_COLUMN: Final = "kmsq_data_key"
 PART_ROWS: Final = 8_192
 PART_BYTES: Final = 4 * 1024 * 1024  # of a part's rows as they are read: wide rows come in smaller parts
 PART_CELLS: Final = 128 * 1024  # of a part: on its way each takes 250 bytes and more, a bool as well
+NONE_SEALED: Final = "no column says that it is encrypted; if a tool lost what it said, --like FILE recalls it"
 NAME_MAX_BYTES: Final = 1024  # of a table or column: with a row key they must fit into a context's 8,192 bytes
 
 
@@ -59,6 +60,8 @@ class Order:
     format: Format | None = None
     delimiter: str = ","
     null: str | None = field(default=None, repr=False)
+    like: Path | None = None
+    """A Parquet file whose fields say how such columns are sealed, for one whose own do not any more."""
     replace: bool = False
     """Overwrite the target."""
     on_error: OnError = OnError.FAIL
@@ -82,7 +85,8 @@ def make_plan(order: Order, layout: Layout) -> Plan:
     """Decide. Raises `PlanRefused`, with what to ask for instead."""
     columns = order.columns or tuple(layout.seals)
     if not columns:
-        raise PlanRefused("name the columns: --column NAME, once for each")
+        says_none = order.verb is not Verb.ENCRYPT and layout.says_seals
+        raise PlanRefused(NONE_SEALED if says_none else "name the columns: --column NAME, once for each")
     _check_columns(columns, order, layout)
     seal = _new_seal(order, layout) if order.verb is Verb.ENCRYPT else _seal(columns, order, layout)
     _check_names(columns, seal, layout)
@@ -112,8 +116,8 @@ def _check_columns(columns: tuple[str, ...], order: Order, layout: Layout) -> No
         if order.verb is Verb.ENCRYPT and name in layout.seals:
             message = f"column {name} is encrypted already"
             raise PlanRefused(message)
-        if order.verb is not Verb.ENCRYPT and layout.seals and name not in layout.seals:
-            message = f"column {name} is not encrypted"
+        if order.verb is not Verb.ENCRYPT and layout.says_seals and name not in layout.seals:
+            message = f"column {name} is not encrypted" if layout.seals else NONE_SEALED
             raise PlanRefused(message)
     if ERROR_COLUMN in layout.names and order.on_error is OnError.QUARANTINE:
         message = f"there is a column {ERROR_COLUMN} already, which a quarantine file would need"
@@ -137,7 +141,7 @@ def _seal(columns: tuple[str, ...], order: Order, layout: Layout) -> Seal:
     if order.verb is Verb.REWRAP and order.key_id is None:
         raise PlanRefused("name the key to rewrap to")
     told = _told(order, layout)
-    if not layout.seals:
+    if not layout.says_seals:
         if told is None:
             raise PlanRefused("--table must say which table the cells are bound to: the file does not")
         return told
@@ -197,5 +201,6 @@ def options_of(order: Order, plan: Plan) -> dict[str, object]:
         "--format": order.format,
         "--delimiter": order.delimiter,
         "--null": order.null,
+        "--like": None if order.like is None else str(order.like.absolute()),
         "--force or --in-place": order.replace,
     }

@@ -40,6 +40,8 @@ class Layout:
     """What can be bound of a column's type; a column whose type is not supported has none."""
     seals: Mapping[str, Seal] = field(default_factory=dict)
     """Of the columns that say how they are sealed."""
+    says_seals: bool = False
+    """Whether a sealed column of this format says so. Of others nobody knows without being told."""
     row_keys: frozenset[str] | None = None
     """The columns that can name a row; None: all of them."""
 

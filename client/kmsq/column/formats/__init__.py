@@ -36,8 +36,17 @@ def format_of(path: Path, named: Format | None) -> Format:
     return found
 
 
-def open_table(path: Path, kind: Format, *, delimiter: str = ",", null: str | None = None) -> Table:
-    """Look at a table. Raises `MalformedTable`, and `PlanRefused` for Parquet without pyarrow."""
+def open_table(
+    path: Path, kind: Format, *, delimiter: str = ",", null: str | None = None, like: Path | None = None
+) -> Table:
+    """
+    Look at a table.
+
+    `like` is a Parquet file that says of columns how they are sealed, where `path` does not. Raises `MalformedTable`, and
+    `PlanRefused` for Parquet without pyarrow.
+    """
+    if like is not None and kind is not Format.PARQUET:
+        raise PlanRefused("--like is for Parquet files: others are told what they need with --table and --column")
     try:
         match kind:
             case Format.CSV:
@@ -45,15 +54,15 @@ def open_table(path: Path, kind: Format, *, delimiter: str = ",", null: str | No
             case Format.JSONL:
                 return JsonTable(path)
             case Format.PARQUET:
-                return _parquet(path)
+                return _parquet(path, like)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise MalformedTable(message) from error
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, like: Path | None) -> Table:
     if find_spec("pyarrow") is None:
         raise PlanRefused("Parquet files need pyarrow: pip install 'kmsq[parquet]'")
     from kmsq.column.formats.parquet import ParquetTable  # noqa: PLC0415  only Parquet needs pyarrow
 
-    return ParquetTable(path)
+    return ParquetTable(path, like=like)

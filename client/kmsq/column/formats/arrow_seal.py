@@ -36,6 +36,23 @@ def is_sealed(field: Any) -> bool:
     return KEY in (field.metadata or {})
 
 
+def remembered(schema: Any, like: Any) -> Any:
+    """Return `schema` with what `like` says of columns of the same name, where nothing is said, and they hold bytes."""
+    said = {field.name: field for field in like if is_sealed(field)}
+    fields = [
+        field.with_metadata({**(field.metadata or {}), KEY: said[field.name].metadata[KEY]})
+        if field.name in said and not is_sealed(field) and _holds_bytes(field.type)
+        else field
+        for field in schema
+    ]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _holds_bytes(kind: Any) -> bool:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_binary(plain) or pa.types.is_large_binary(plain) or pa.types.is_binary_view(plain))
+
+
 def seal_of(field: Any) -> Seal:
     """Return how the column is sealed. Raises `MalformedTable`."""
     facts = _facts(field)

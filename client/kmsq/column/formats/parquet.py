@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from kmsq.column.errors import MalformedTable
 from kmsq.column.formats.arrow_cells import is_supported, value_type
 from kmsq.column.formats.arrow_rows import ArrowRows
-from kmsq.column.formats.arrow_seal import is_sealed, original_field, seal_of
+from kmsq.column.formats.arrow_seal import is_sealed, original_field, remembered, seal_of
 from kmsq.column.table import Layout
 
 # The writer's names of what a file's metadata calls its compression; others it could not write again.
@@ -84,14 +84,12 @@ class ParquetTable:
 
     spool_is_output = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, like: Path | None = None) -> None:
         self._path = path
-        try:
-            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
-        except pa.ArrowInvalid as error:
-            message = f"{path} is not a Parquet file: {error}"
-            raise MalformedTable(message) from error
+        self._file = _opened(path)
         self._schema = self._file.schema_arrow
+        if like is not None:
+            self._schema = remembered(self._schema, _opened(like).schema_arrow)
         self.size = int(self._file.metadata.num_rows)
         names = tuple(self._schema.names)
         if len(set(names)) != len(names):
@@ -132,12 +130,20 @@ class ParquetTable:
         return [path for path in paths if path.partition(".")[0] not in sealed] + new
 
 
+def _opened(path: Path) -> Any:
+    try:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+    except pa.ArrowInvalid as error:
+        message = f"{path} is not a Parquet file: {error}"
+        raise MalformedTable(message) from error
+
+
 def _layout(schema: Any) -> Layout:
     seals = {field.name: seal_of(field) for field in schema if is_sealed(field)}
     fields = [original_field(field) if is_sealed(field) else field for field in schema]
     types = {field.name: str(value_type(field.type)) for field in fields if is_supported(field.type)}
     naming = {field.name for field in schema if _can_name(value_type(field.type))}
-    return Layout(names=tuple(schema.names), types=types, seals=seals, row_keys=frozenset(naming))
+    return Layout(names=tuple(schema.names), types=types, seals=seals, says_seals=True, row_keys=frozenset(naming))
 
 
 def _can_name(kind: Any) -> bool:
