@@ -159,8 +159,9 @@ def test_adding_a_constraint_never_widens(
     free = replace(grant, equals=None, subset=None)
     pairs = replace(free, equals=equals, subset=subset)
     more_pairs = replace(free, equals=equals, subset={**more, **subset})
-    if access.action == "kms:RetireGrant":
+    if access.action == "kms:RetireGrant":  # it ends the grant that permits it, whatever that grant demands
         assert permits(pairs, access, pairs) is permits(free, access, free)
+        return
     assert permits(pairs, access, target) <= permits(free, access, target)
     assert permits(more_pairs, access, target) <= permits(pairs, access, target)
 
