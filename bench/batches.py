@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.contest import Contender, consumer, create_key, hold, kmsq_job, show
+from bench.contest import Contender, consumer, create_key, hold, kmsq_contender, kmsq_job, show
 from bench.load import Job
 from kmsq_schemas.codec import ContentType, encode
 from kmsq_schemas.models import BatchEncryptRequest
@@ -34,14 +34,13 @@ def main(arguments: list[str]) -> None:
         "seconds": options.seconds,
         "content_type": ContentType.CBOR.value,
     }
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder)) as stack:
-        stack.up(workers=1)
+    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=1) as stack:
         values = [bytes(256)] * options.items
         body = encode(BatchEncryptRequest(key_id=create_key(stack), plaintexts=values), ContentType.CBOR)
         with consumer(stack, "bench.pipe", QUEUE) as (url, pid):
-            pipe = Contender("bare pipe", Job.of(body, url=url, routing_key=QUEUE, type="Pipe", **load), pid)
+            pipe = Contender("bare pipe", Job.of(body, url=url, routing_key=QUEUE, type="Pipe", **load), [pid])
             job = kmsq_job(stack, Operation.BATCH_ENCRYPT, body, **load)
-            kmsq = Contender("kmsq BatchEncrypt", job, stack.workers[0].pid)
+            kmsq = kmsq_contender("kmsq BatchEncrypt", stack, job)
             hold((pipe, kmsq), options.rounds)
     show((pipe, kmsq), as_json=options.json)
     if not options.json:

@@ -37,8 +37,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder)) as stack:
-        stack.up(workers=1)
+    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=1) as stack:
         key_id = create_key(stack)
         with consumer(stack, "bench.noop", QUEUE) as (url, _):
             rates = asyncio.run(

@@ -31,8 +31,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--workers", type=int, default=1, help="(default: 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as name, private_stack(Path(name)) as stack:
-        stack.up(workers=options.workers)
+    with (
+        tempfile.TemporaryDirectory(prefix="kmsq-bench-") as name,
+        private_stack(Path(name), workers=options.workers) as stack,
+    ):
         source = Path(name) / "orders.parquet"
         _generate(source, options.rows)
         key_id, environment = create_key(stack), {"KMSQ_AMQP_URL": stack.administrator_url}

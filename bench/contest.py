@@ -21,17 +21,17 @@ FIGURES = ("requests_per_second", "p50_ms", "p99_ms")
 
 @dataclass(slots=True)
 class Contender:
-    """One of those that are compared, its runs and the CPU time that its consumer took."""
+    """One of those that are compared, its runs and the CPU time that its consumers took, all of them."""
 
     name: str
     job: Job
-    pid: int
+    pids: Sequence[int]
     results: list[Result] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
 
     def run(self) -> None:
         """Run the job once."""
-        before = _cpu_seconds(self.pid)
+        before = _cpu_seconds(self.pids)
         done = subprocess.run(
             [sys.executable, "-m", "bench.load"],
             input=json.dumps(asdict(self.job)),
@@ -42,7 +42,7 @@ class Contender:
         result = Result(**json.loads(done.stdout))
         self.results.append(result)
         requests = result.requests_per_second * self.job.seconds
-        self.cpu_us.append(1e6 * (_cpu_seconds(self.pid) - before) / requests)
+        self.cpu_us.append(1e6 * (_cpu_seconds(self.pids) - before) / requests)
 
     def median(self, name: str) -> float:
         """Return the median of one figure over the runs."""
@@ -75,6 +75,11 @@ def kmsq_job(stack: PrivateStack, operation: Operation, body: bytes, **load: Any
     )
 
 
+def kmsq_contender(name: str, stack: PrivateStack, job: Job) -> Contender:
+    """Make kmsq a contender, with all of the stack's workers."""
+    return Contender(name, job, [worker.pid for worker in stack.workers])
+
+
 @contextmanager
 def consumer(stack: PrivateStack, module: str, queue: str) -> Generator[tuple[str, int]]:
     """Run a consumer that is not kmsq on the stack's broker; give the URL to load it by, and its process id."""
@@ -105,6 +110,6 @@ def show(contenders: Sequence[Contender], *, as_json: bool) -> None:
     print(f"errors: {errors}")
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+def _cpu_seconds(pids: Sequence[int]) -> float:
+    stats = [Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split() for pid in pids]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / CLOCK_TICKS

@@ -62,8 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as name, private_stack(Path(name)) as stack:
-        stack.up(workers=1)
+    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as name, private_stack(Path(name), workers=1) as stack:
         folder = Path(name) / "files"
         folder.mkdir()
         plain = folder / "plain"

@@ -108,8 +108,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--tasks", type=int, default=10_000, help="single calls at once (default: 10000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder)) as stack:
-        stack.up(workers=1)
+    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=1) as stack:
         column = _column(stack, Path(folder) / "orders.parquet", options)
         ways = [
             Way("row by row", column.row_by_row),

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.contest import Contender, consumer, create_key, hold, kmsq_job, show
+from bench.contest import Contender, consumer, create_key, hold, kmsq_contender, kmsq_job, show
 from bench.load import Job
 from kmsq_schemas.codec import ContentType, encode
 from kmsq_schemas.models import EncryptRequest
@@ -28,11 +28,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
     load: dict[str, Any] = {"in_flight": options.in_flight, "seconds": options.seconds}
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder)) as stack:
-        stack.up(workers=1)
+    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=1) as stack:
         body = encode(EncryptRequest(key_id=create_key(stack), plaintext=bytes(256)), ContentType.JSON)
         with consumer(stack, "bench.echo", QUEUE) as (url, pid):
-            echo = Contender("aio-pika echo", Job.of(body, url=url, routing_key=QUEUE, type="Echo", **load), pid)
-            kmsq = Contender("kmsq Encrypt", kmsq_job(stack, Operation.ENCRYPT, body, **load), stack.workers[0].pid)
+            echo = Contender("aio-pika echo", Job.of(body, url=url, routing_key=QUEUE, type="Echo", **load), [pid])
+            kmsq = kmsq_contender("kmsq Encrypt", stack, kmsq_job(stack, Operation.ENCRYPT, body, **load))
             hold((echo, kmsq), options.rounds)
     show((echo, kmsq), as_json=options.json)

@@ -33,6 +33,7 @@ CRYPTO, CHANGE, AUDITOR = LOGIN_ROLES = ("kmsq_crypto", "kmsq_change", "kmsq_aud
 ADMINISTRATOR = "admin"
 WORKER_USER = "kmsq-worker"
 COMMAND_SECONDS = 120
+WORKERS = 2
 
 B = TypeVar("B", bound=Broker)
 D = TypeVar("D", bound=Database)
@@ -45,7 +46,9 @@ class Stack(Generic[B, D]):
     All methods block: in asyncio code call them with `asyncio.to_thread`.
     """
 
-    def __init__(self, folder: Path, *, broker: B, database: D) -> None:
+    def __init__(self, folder: Path, *, broker: B, database: D, workers: int = WORKERS) -> None:
+        """Take `workers` as how many `with` starts."""
+        self._workers_on_entry = workers
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.broker = broker
@@ -70,7 +73,7 @@ class Stack(Generic[B, D]):
         """URL of kmsq's database for `role`: one of OWNER, CRYPTO, CHANGE, AUDITOR."""
         return self.database.url(role, DATABASE)
 
-    def up(self, *, workers: int = 2, environment: Mapping[str, str] | None = None) -> None:
+    def up(self, *, workers: int = WORKERS, environment: Mapping[str, str] | None = None) -> None:
         """Bring everything up, on the data of an earlier time if there is some; `environment` is the workers'."""
         with ThreadPoolExecutor() as pool:
             broker = pool.submit(self.broker.start)  # (1)
@@ -153,7 +156,7 @@ class Stack(Generic[B, D]):
 
     def __enter__(self) -> Self:
         try:
-            self.up()
+            self.up(workers=self._workers_on_entry)
         except BaseException:
             self.down()
             raise
@@ -212,9 +215,10 @@ class Stack(Generic[B, D]):
 PrivateStack: TypeAlias = Stack[RabbitNode, PostgresNode]
 
 
-def private_stack(folder: Path) -> PrivateStack:
-    """Return a stack with nodes of its own; nothing is started yet."""
-    return Stack(folder, broker=RabbitNode(folder / "rabbitmq"), database=PostgresNode(folder / "postgres"))
+def private_stack(folder: Path, *, workers: int = WORKERS) -> PrivateStack:
+    """Return a stack with nodes of its own; nothing is started yet. `with` starts so many workers."""
+    broker, database = RabbitNode(folder / "rabbitmq"), PostgresNode(folder / "postgres")
+    return Stack(folder, broker=broker, database=database, workers=workers)
 
 
 def remove(stack: PrivateStack) -> None:
