@@ -20,7 +20,8 @@ plaintexts = st.binary(min_size=1, max_size=300)
 
 @given(header=st.builds(BlobHeader, st.uuids().map(str), st.integers(0, 2**32 - 1)), plaintext=plaintexts)
 def test_blobs_of_one_material_name_it_alike(header: BlobHeader, plaintext: bytes) -> None:
-    sealed, single = Sealer(MATERIAL, header).seal(plaintext, b""), envelope.seal(MATERIAL, header, plaintext, {})
+    (sealed,) = Sealer(MATERIAL, header).seal([plaintext], [b""])
+    single = envelope.seal(MATERIAL, header, plaintext, {})
     assert envelope.parse_header(sealed) == envelope.parse_header(single) == header
     named = envelope.named_material(sealed)
     assert named == envelope.named_material(single)
@@ -35,7 +36,7 @@ def test_what_is_sealed_either_way_opens_either_way(
     for plaintext, context, together, header in items:
         associated = envelope.encode_context(context)
         if together:
-            blob = sealers[header].seal(plaintext, associated)
+            (blob,) = sealers[header].seal([plaintext], [associated])
         else:
             blob = envelope.seal(MATERIAL, header, plaintext, context)
         assert envelope.open_blob(MATERIAL, blob, context) == opener.open(MATERIAL, blob, associated) == plaintext
@@ -60,7 +61,7 @@ def test_any_change_is_refused_as_open_blob_refuses_it(
     plaintext: bytes, context: dict[str, str], data: st.DataObject
 ) -> None:
     opener, associated = Opener(), envelope.encode_context(context)
-    blob = Sealer(MATERIAL, HEADERS[0]).seal(plaintext, associated)
+    (blob,) = Sealer(MATERIAL, HEADERS[0]).seal([plaintext], [associated])
     assert opener.open(MATERIAL, blob, associated) == plaintext
     changed = bytearray(blob)
     changed[data.draw(st.integers(0, len(blob) - 1))] ^= data.draw(st.integers(1, 255))
@@ -74,4 +75,4 @@ def test_any_change_is_refused_as_open_blob_refuses_it(
 @given(count=st.integers(1, 600), plaintext=plaintexts)
 def test_equal_plaintexts_never_give_equal_blobs(count: int, plaintext: bytes) -> None:
     sealer = Sealer(MATERIAL, HEADERS[0])
-    assert len({sealer.seal(plaintext, b"")[82:] for _ in range(count)}) == count
+    assert len({blob[82:] for blob in sealer.seal([plaintext] * count, [b""] * count)}) == count

@@ -26,6 +26,12 @@ def material() -> Secret:
     return Secret.random(envelope.MATERIAL_BYTES)
 
 
+def sealed(sealer: Sealer, plaintext: bytes, associated: bytes) -> bytes:
+    """Return the one blob."""
+    (blob,) = sealer.seal([plaintext], [associated])
+    return blob
+
+
 def refusal(opener: Opener, material: Secret, blob: bytes, associated: bytes = ASSOCIATED) -> str | None:
     """Return the reason, for the audit record, of a refusal that says nothing else."""
     with pytest.raises(InvalidCiphertextException) as caught:
@@ -37,23 +43,23 @@ def refusal(opener: Opener, material: Secret, blob: bytes, associated: bytes = A
 def test_what_a_sealer_seals_is_a_blob_as_any_other(material: Secret) -> None:
     sealer = Sealer(material, HEADER)
     for plaintext in (b"x", b"y" * 4096):
-        blob = sealer.seal(plaintext, ASSOCIATED)
+        blob = sealed(sealer, plaintext, ASSOCIATED)
         assert envelope.parse_header(blob) == HEADER
         assert len(blob) == len(plaintext) + envelope.OVERHEAD_BYTES
         assert envelope.open_blob(material, blob, CONTEXT) == plaintext
-    assert envelope.open_blob(material, sealer.seal(b"x", b""), {}) == b"x"
+    assert envelope.open_blob(material, sealed(sealer, b"x", b""), {}) == b"x"
 
 
 def test_an_opener_opens_blobs_from_everywhere(material: Secret) -> None:
     sealer, opener = Sealer(material, HEADER), Opener()
-    blobs = [sealer.seal(b"one", ASSOCIATED), envelope.seal(material, HEADER, b"two", CONTEXT)]
-    blobs += [Sealer(material, HEADER).seal(b"three", ASSOCIATED), sealer.seal(b"four", ASSOCIATED)]
+    blobs = [sealed(sealer, b"one", ASSOCIATED), envelope.seal(material, HEADER, b"two", CONTEXT)]
+    blobs += [sealed(Sealer(material, HEADER), b"three", ASSOCIATED), sealed(sealer, b"four", ASSOCIATED)]
     assert [opener.open(material, blob, ASSOCIATED) for blob in blobs * 2] == [b"one", b"two", b"three", b"four"] * 2
 
 
 def test_one_sealer_has_one_salt_and_never_an_iv_twice(material: Secret) -> None:
     sealer, count = Sealer(material, HEADER), 10_000
-    blobs = [sealer.seal(b"x", b"") for _ in range(count)]
+    blobs = [blob for _ in range(10) for blob in sealer.seal([b"x"] * (count // 10), [b""] * (count // 10))]
     assert len({blob[FRONT] for blob in blobs}) == 1
     assert len({blob[IV] for blob in blobs}) == count
 
@@ -69,21 +75,29 @@ def test_the_ivs_are_the_operating_systems_whole_and_in_no_order(material: Secre
 
     with patch(DRAW, noting):
         sealer = Sealer(material, HEADER)
-        blobs = [sealer.seal(b"x", b"") for _ in range(600)]
+        blobs = [blob for count in (1, 64, 535) for blob in sealer.seal([b"x"] * count, [b""] * count)]
     assert drawn[0] == blobs[0][SALT]
-    used = b"".join(blob[IV] for blob in blobs)
-    assert b"".join(drawn[1:]).startswith(used)
+    assert b"".join(drawn[1:]) == b"".join(blob[IV] for blob in blobs)
+
+
+def test_a_sealer_gives_the_blobs_in_order_and_each_its_own_context(material: Secret) -> None:
+    contexts = [{"row": str(row)} for row in range(100)]
+    texts = [str(row).encode() for row in range(100)]
+    blobs = Sealer(material, HEADER).seal(texts, map(envelope.encode_context, contexts))
+    pairs = zip(blobs, contexts, strict=True)
+    assert [envelope.open_blob(material, blob, context) for blob, context in pairs] == texts
+    assert Sealer(material, HEADER).seal([], []) == []
 
 
 def test_two_sealers_never_share_a_derivation(material: Secret) -> None:
     count = 2_000
-    blobs = [Sealer(material, HEADER).seal(b"x", b"") for _ in range(count)]
+    blobs = [sealed(Sealer(material, HEADER), b"x", b"") for _ in range(count)]
     assert len({blob[SALT] for blob in blobs}) == len({blob[COMMITMENT] for blob in blobs}) == count
 
 
 def test_a_derivation_is_made_once_for_all_that_share_it(material: Secret) -> None:
     sealer = Sealer(material, HEADER)
-    blobs = [sealer.seal(b"x", b"") for _ in range(300)] + [envelope.seal(material, HEADER, b"x", {})] * 2
+    blobs = sealer.seal([b"x"] * 300, [b""] * 300) + [envelope.seal(material, HEADER, b"x", {})] * 2
     opener = Opener()
     with patch("kmsq_worker.envelope.kdf.derive", wraps=kdf.derive) as derive:
         for blob in blobs:
@@ -93,7 +107,7 @@ def test_a_derivation_is_made_once_for_all_that_share_it(material: Secret) -> No
 
 def test_the_commitment_is_compared_on_the_cached_path_too(material: Secret) -> None:
     """The second blob has the salt, the message key and a valid tag of the first, and commits to something else."""
-    first = Sealer(material, HEADER).seal(b"x", ASSOCIATED)
+    first = sealed(Sealer(material, HEADER), b"x", ASSOCIATED)
     output = kdf.derive(material.reveal(), envelope.ENCRYPT_LABEL, first[SALT] + uuid.UUID(KEY_ID).bytes, 64)
     front = first[:38] + bytes(31) + b"\x01" + first[IV]
     forged = front + AESGCM(output[:32]).encrypt(first[IV], b"forged", front + ASSOCIATED)
@@ -105,7 +119,7 @@ def test_the_commitment_is_compared_on_the_cached_path_too(material: Secret) -> 
 
 
 def test_every_bit_of_a_blob_counts_whether_its_derivation_is_known_or_not(material: Secret) -> None:
-    blob, known = Sealer(material, HEADER).seal(b"hello", ASSOCIATED), Opener()
+    blob, known = sealed(Sealer(material, HEADER), b"hello", ASSOCIATED), Opener()
     known.open(material, blob, ASSOCIATED)
     for bit in range(8 * len(blob)):
         changed = bytearray(blob)
@@ -117,7 +131,7 @@ def test_every_bit_of_a_blob_counts_whether_its_derivation_is_known_or_not(mater
 
 @pytest.mark.parametrize("other", [{}, {"tenant": "acme"}, {**CONTEXT, "x": ""}, {"tenant": "people", "table": "acme"}])
 def test_a_blob_opens_in_its_own_context_only(material: Secret, other: dict[str, str]) -> None:
-    opener, blob = Opener(), Sealer(material, HEADER).seal(b"x", ASSOCIATED)
+    opener, blob = Opener(), sealed(Sealer(material, HEADER), b"x", ASSOCIATED)
     for _ in range(2):
         assert refusal(opener, material, blob, envelope.encode_context(other)) == "tag"
         assert opener.open(material, blob, ASSOCIATED) == b"x"
@@ -142,7 +156,7 @@ def test_what_has_no_blobs_length_names_nothing_and_opens_nothing(material: Secr
 
 @pytest.mark.parametrize(("place", "reason"), [(0, "version"), (1, "suite")])
 def test_what_is_of_another_format_names_nothing(material: Secret, place: int, reason: str) -> None:
-    blob = bytearray(Sealer(material, HEADER).seal(b"x", b""))
+    blob = bytearray(sealed(Sealer(material, HEADER), b"x", b""))
     blob[place] = 2
     with pytest.raises(InvalidCiphertextException) as caught:
         envelope.named_material(bytes(blob))
@@ -151,10 +165,12 @@ def test_what_is_of_another_format_names_nothing(material: Secret, place: int, r
 
 
 @pytest.mark.parametrize("length", [0, 4097, 10_000])
-def test_a_plaintext_of_the_wrong_length_takes_no_iv(material: Secret, length: int) -> None:
+def test_a_plaintext_of_the_wrong_length_takes_no_iv_and_its_neighbours_take_none(
+    material: Secret, length: int
+) -> None:
     sealer = Sealer(material, HEADER)
     with patch(DRAW) as urandom, pytest.raises(ValidationException, match="1 to 4096"):
-        sealer.seal(bytes(length), b"")
+        sealer.seal([b"x", bytes(length)], [b"", b""])
     urandom.assert_not_called()
 
 
@@ -164,4 +180,4 @@ def test_material_of_another_length_neither_seals_nor_opens(material: Secret, le
     with pytest.raises(ValueError, match="32 bytes"):
         Sealer(wrong, HEADER)
     with pytest.raises(ValueError, match="32 bytes"):
-        Opener().open(wrong, Sealer(material, HEADER).seal(b"x", b""), b"")
+        Opener().open(wrong, sealed(Sealer(material, HEADER), b"x", b""), b"")

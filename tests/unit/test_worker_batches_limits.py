@@ -33,6 +33,7 @@ from kmsq_worker.errors import KmsError, ValidationException
 from kmsq_worker.execution import Touched
 from kmsq_worker.inbox import Inbox
 from kmsq_worker.operations.batches.results import Results
+from kmsq_worker.operations.batches.sealing import AT_ONCE
 from kmsq_worker.settings import load
 
 CBOR = ContentType.CBOR
@@ -63,15 +64,17 @@ async def sealed(database: Database, key_id: str, count: int, length: int = 1) -
 
 
 async def test_every_pass_over_the_items_takes_breaths(database: Database, key_id: str) -> None:
-    """Contexts to digest, items to decide on, items to seal or to open: none of it holds the event loop."""
-    count, blobs = 50, await sealed(database, key_id, 50)
+    """Contexts to digest, items to decide on, to open, one by one; items to seal, some at once: none holds the loop."""
+    parts = 5
+    count = parts * AT_ONCE
+    blobs = await sealed(database, key_id, count)
     own: list[dict[str, str] | None] = [{"n": str(number)} for number in range(count)]
     macs = database.add_key(key_spec=KeySpec.HMAC_256, key_usage=KeyUsage.GENERATE_VERIFY_MAC).key_id
-    passes: list[tuple[BatchRequest, int]] = [
-        (BatchEncryptRequest(key_id=key_id, plaintexts=[b"x"] * count), 2),
-        (BatchEncryptRequest(key_id=key_id, plaintexts=[b"x"] * count, encryption_contexts=own), 3),
-        (BatchGenerateDataKeyRequest(key_id=key_id, number_of_keys=count, number_of_bytes=1), 2),
-        (BatchDecryptRequest(ciphertext_blobs=blobs, encryption_contexts=own), 2),
+    breaths: list[tuple[BatchRequest, int]] = [
+        (BatchEncryptRequest(key_id=key_id, plaintexts=[b"x"] * count), parts),
+        (BatchEncryptRequest(key_id=key_id, plaintexts=[b"x"] * count, encryption_contexts=own), 2 * count + parts),
+        (BatchGenerateDataKeyRequest(key_id=key_id, number_of_keys=count, number_of_bytes=1), parts),
+        (BatchDecryptRequest(ciphertext_blobs=blobs, encryption_contexts=own), 2 * count),
         (
             BatchReEncryptRequest(
                 ciphertext_blobs=blobs,
@@ -79,15 +82,15 @@ async def test_every_pass_over_the_items_takes_breaths(database: Database, key_i
                 source_encryption_contexts=own,
                 destination_encryption_contexts=own,
             ),
-            4,
+            3 * count + parts,
         ),
-        (BatchGenerateMacRequest(key_id=macs, messages=blobs, mac_algorithm=MacAlgorithm.HMAC_SHA_256), 1),
+        (BatchGenerateMacRequest(key_id=macs, messages=blobs, mac_algorithm=MacAlgorithm.HMAC_SHA_256), count),
     ]
-    for asked, expected in passes:
+    for asked, expected in breaths:
         lane = await turn_lane(database)
         with patch.object(Breath, "take", AsyncMock()) as take:
             await lane.run(request(asked))
-        assert take.await_count // count == expected
+        assert take.await_count - expected in range(1, 5)  # the turn takes some, too, for each request and each key
 
 
 async def test_a_long_shared_context_is_not_held_once_for_each_item(database: Database, key_id: str) -> None:

@@ -6,7 +6,7 @@ Pure: no I/O but the operating system's randomness. Every function that opens fa
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Final
@@ -48,7 +48,6 @@ _COMMITMENT: Final = slice(38, 70)
 _IV: Final = slice(70, 82)
 _NAMED_MATERIAL: Final = slice(2, 22)
 _DERIVATION: Final = slice(2, 38)  # key id, material number and salt: with the material, all that a derivation takes
-_IVS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def unsafe_seal_with(  # what seal takes, and the two values that make it determ
     The same salt and IV under the same material for two messages give away where the plaintexts differ, and the
     authentication key. No request can reach this function with values of its own.
     """
-    _check_plaintext(plaintext)
+    check_plaintext(plaintext)
     if len(salt) != SALT_BYTES or len(iv) != IV_BYTES:
         message = f"salt and IV have {SALT_BYTES} and {IV_BYTES} bytes"
         raise ValueError(message)
@@ -126,26 +125,24 @@ class Sealer:
         """Derive from `material` (32 bytes) with a fresh salt; `header` names it."""
         message_key, self._front = _derive_to_seal(material, header, os.urandom(SALT_BYTES))
         self._encrypt = AESGCM(message_key).encrypt
-        self._ivs: Iterator[bytes] = iter(())
 
-    def seal(self, plaintext: bytes, associated: bytes) -> bytes:
+    def seal(self, plaintexts: Collection[bytes], associated: Iterable[bytes]) -> list[bytes]:
         """
-        Do what the function `seal` does, with a context that `encode_context` has encoded as `associated`.
+        Do what the function `seal` does with each, with the context that `encode_context` has encoded for it.
 
-        Raises `ValidationException` for a plaintext beyond its limits.
+        Raises `ValidationException` for the first plaintext beyond its limits, and then seals none.
         """
-        _check_plaintext(plaintext)
-        iv = self._fresh_iv()
-        front = self._front + iv
-        return front + self._encrypt(iv, plaintext, front + associated)
-
-    def _fresh_iv(self) -> bytes:
-        iv = next(self._ivs, None)
-        if iv is None:  # one call of the operating system gives many; each is used once
-            fresh = os.urandom(_IVS_AT_ONCE * IV_BYTES)
-            self._ivs = (fresh[start : start + IV_BYTES] for start in range(0, len(fresh), IV_BYTES))
-            iv = next(self._ivs)
-        return iv
+        lengths = [len(plaintext) for plaintext in plaintexts]
+        if lengths and not 1 <= min(lengths) <= max(lengths) <= PLAINTEXT_MAX_BYTES:
+            for plaintext in plaintexts:
+                check_plaintext(plaintext)
+        sealed, salted, encrypt = [], self._front, self._encrypt
+        ivs = os.urandom(IV_BYTES * len(plaintexts))  # one call of the operating system for all; each is used once
+        for start, plaintext, context in zip(range(0, len(ivs), IV_BYTES), plaintexts, associated, strict=True):
+            iv = ivs[start : start + IV_BYTES]
+            front = salted + iv
+            sealed.append(front + encrypt(iv, plaintext, front + context))
+        return sealed
 
 
 class Opener:
@@ -185,6 +182,13 @@ def open_blob(material: Secret, blob: bytes, context: Mapping[str, str]) -> byte
     message_key, commitment = _derive(material, blob[_SALT], blob[_KEY_ID])
     _check_commitment(commitment, blob)
     return _decrypt(AESGCM(message_key), blob, associated)
+
+
+def check_plaintext(plaintext: bytes) -> None:
+    """Raise `ValidationException` for a length outside 1 … 4,096 bytes."""
+    if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
+        message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
+        raise ValidationException(message)
 
 
 def encode_context(context: Mapping[str, str]) -> bytes:
@@ -245,12 +249,6 @@ def _decrypt(cipher: AESGCM, blob: bytes, associated: bytes) -> bytes:
         return cipher.decrypt(blob[_IV], blob[HEADER_BYTES:], blob[:HEADER_BYTES] + associated)
     except InvalidTag as error:
         raise InvalidCiphertextException(reason="tag") from error
-
-
-def _check_plaintext(plaintext: bytes) -> None:
-    if not 1 <= len(plaintext) <= PLAINTEXT_MAX_BYTES:
-        message = f"Plaintext has {len(plaintext)} bytes; 1 to {PLAINTEXT_MAX_BYTES} are allowed."
-        raise ValidationException(message)
 
 
 def _derive(material: Secret, salt: bytes, key_id: bytes) -> tuple[bytes, bytes]:

@@ -14,7 +14,7 @@ from kmsq_worker.execution import TurnExecution, Values
 from kmsq_worker.operations.batches.contexts import Contexts
 from kmsq_worker.operations.batches.decisions import Decisions
 from kmsq_worker.operations.batches.results import Results
-from kmsq_worker.operations.batches.sealing import refusals, require_usable, seal_each, unlocked
+from kmsq_worker.operations.batches.sealing import permitted, require_usable, seal_each, unlocked
 from kmsq_worker.operations.ciphers import SYMMETRIC
 from kmsq_worker.policy.keys import ConditionKey
 
@@ -67,11 +67,11 @@ async def _generate(
     key = execution.locate(request.key_id)
     contexts = Contexts(request.encryption_context, request.encryption_contexts)
     await contexts.note(execution.touched)
-    refused = await refusals(Decisions(execution, f"kms:{operation}", _VALUES), key, contexts, request.item_count)
+    which = await permitted(Decisions(execution, f"kms:{operation}", _VALUES), key, contexts, results)
     require_usable(key, operation)
     sealer, material_id = unlocked(execution, key)
     length = request.data_key_bytes
     fresh = os.urandom(length * request.item_count)
     plaintexts = [fresh[start : start + length] for start in range(0, len(fresh), length)]
-    await seal_each(sealer, plaintexts, contexts, refused, results)
+    await seal_each(sealer, plaintexts, which, contexts, results)
     return _DataKeys(plaintexts, results, key.key_id, key.arn, material_id)

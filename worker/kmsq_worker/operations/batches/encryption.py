@@ -12,7 +12,7 @@ from kmsq_worker.operations.batches.decisions import Decisions
 from kmsq_worker.operations.batches.named import wanted
 from kmsq_worker.operations.batches.opening import Named, Opening
 from kmsq_worker.operations.batches.results import Results
-from kmsq_worker.operations.batches.sealing import refusals, require_usable, seal_each, unlocked
+from kmsq_worker.operations.batches.sealing import permitted, require_usable, seal_each, unlocked
 from kmsq_worker.operations.ciphers import SYMMETRIC
 from kmsq_worker.policy.keys import ConditionKey
 from kmsq_worker.view import Wanted
@@ -26,10 +26,10 @@ async def batch_encrypt(execution: TurnExecution, request: BatchEncryptRequest) 
     key = execution.locate(request.key_id)
     contexts = Contexts(request.encryption_context, request.encryption_contexts)
     await contexts.note(execution.touched)
-    refused = await refusals(Decisions(execution, "kms:Encrypt", _VALUES), key, contexts, request.item_count)
+    which = await permitted(Decisions(execution, "kms:Encrypt", _VALUES), key, contexts, results)
     require_usable(key, "Encrypt")
     sealer, material_id = unlocked(execution, key)
-    await seal_each(sealer, request.plaintexts, contexts, refused, results)
+    await seal_each(sealer, request.plaintexts, which, contexts, results)
     return BatchEncryptReply.model_construct(
         key_id=key.arn,
         key_material_id=material_id,

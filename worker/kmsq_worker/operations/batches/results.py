@@ -25,6 +25,11 @@ class Results(Generic[T]):
         self.values: list[T | None] = [None] * count
         self._errors: dict[int, KmsError] = {}
 
+    @property
+    def count(self) -> int:
+        """How many items there are."""
+        return len(self.values)
+
     def put(self, index: int, result: T | KmsError) -> None:
         """Note what became of the item at `index`."""
         if isinstance(result, KmsError):
