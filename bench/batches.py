@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each (default: 5)")
     parser.add_argument("--in-flight", type=int, default=16, help="messages in flight (default: 16)")
     parser.add_argument("--items", type=int, default=1_000, help="values in a message (default: 1000)")
+    parser.add_argument("--workers", type=int, default=1, help="of kmsq; the other has one process (default: 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
     load: dict[str, Any] = {
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
         "seconds": options.seconds,
         "content_type": ContentType.CBOR.value,
     }
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=1) as stack:
+    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=options.workers) as stack:
         values = [bytes(256)] * options.items
         body = encode(BatchEncryptRequest(key_id=create_key(stack), plaintexts=values), ContentType.CBOR)
         with consumer(stack, "bench.pipe", QUEUE) as (url, pid):
