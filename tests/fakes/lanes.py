@@ -68,10 +68,14 @@ class FakeBroker:
         self.acknowledged: list[int] = []
         self.undeliverable: set[str] = set()
         self.is_away = False
+        self.takes = asyncio.Event()
+        """Cleared, the broker lets everybody wait for their confirms."""
+        self.takes.set()
 
     async def publish(self, replies: Sequence[OutgoingReply]) -> Sequence[Fate]:
         """Publish: each reply takes a moment."""
         fates = []
+        await self.takes.wait()
         for reply in replies:
             await asyncio.sleep(0)
             if self.is_away:

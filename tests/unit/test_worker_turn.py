@@ -21,6 +21,7 @@ from kmsq_schemas.operations import Operation
 from kmsq_worker import turn as turn_module
 from kmsq_worker.execution import TurnExecution
 from kmsq_worker.operations import TURN_OPERATIONS, TurnOperation
+from kmsq_worker.turn import TURNS_AT_ONCE
 
 CANARY = "canary-2718281828"
 
@@ -86,6 +87,22 @@ async def test_turns_hold_no_more_than_they_may(database: Database) -> None:
     lane = await turn_lane(database, turn_max=3)
     await lane.run(*(delivery() for _ in range(8)))
     assert [record["turn"] for record in lane.records] == [1, 1, 1, 2, 2, 2, 3, 3]
+
+
+async def test_while_the_broker_is_slow_what_waits_becomes_one_turn(lane: Lane) -> None:
+    lane.broker.takes.clear()
+    running = asyncio.create_task(lane.loop.run())
+    for _ in range(50):  # one at a time, and each has all the time it needs
+        lane.inbox.put(delivery())
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert [record["turn"] for record in lane.records] == list(range(1, TURNS_AT_ONCE + 1))
+    lane.broker.takes.set()
+    lane.inbox.close()
+    await running
+    turns = [record["turn"] for record in lane.records]
+    assert turns[TURNS_AT_ONCE:] == [TURNS_AT_ONCE + 1] * (50 - TURNS_AT_ONCE)
+    assert len(lane.broker.acknowledged) == 50
 
 
 async def test_an_operation_that_fails_unexpectedly_leaves_its_neighbours_and_says_nothing_of_the_input(

@@ -1,5 +1,6 @@
 """Steps 7 and 8: replies, dead letters, acknowledgements."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -52,9 +53,9 @@ class Outbox:
         addressed = [item for item in items if item.caller is not None]
         outgoing = [self._outgoing(item, server_time, lost) for item in addressed]
         fates = await self._replies.publish(outgoing)
-        for item in items:  # one by one, and so after the replies: who has an address does not wait for who has none
-            if isinstance(item.outcome, Refused):
-                await self._replies.bury(item.delivery, item.outcome.reason)
+        # After the replies: who has an address does not wait for who has none.
+        refused = ((item.delivery, item.outcome.reason) for item in items if isinstance(item.outcome, Refused))
+        await asyncio.gather(*(self._replies.bury(delivery, reason) for delivery, reason in refused))
         lost += [
             Lost(item, UNDELIVERABLE) for item, fate in zip(addressed, fates, strict=True) if fate is Fate.UNDELIVERABLE
         ]

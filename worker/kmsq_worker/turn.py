@@ -10,8 +10,9 @@ The turn: the requests that a lane takes together, commits together and acknowle
     7 reply       publisher-confirmed, pipelined
     8 ack         on the channel that delivered, after the confirms
 
-While one turn commits, the next one is decoded and executed; replies go out beside both. Cancelling any of it loses
-nothing: what is not acknowledged comes back.
+While one turn commits, the next one is decoded and executed; replies go out beside both. There are no more turns than that
+at a time: when the broker is what is slow, requests that wait for it would otherwise make ever more and ever smaller turns,
+each with a commit of its own. Cancelling any of it loses nothing: what is not acknowledged comes back.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from kmsq_worker.suspects import Suspects
 from kmsq_worker.telemetry import Telemetry
 from kmsq_worker.view import View
 
+TURNS_AT_ONCE = 3  # one that is decided on, one that commits, one that is answered: what comes meanwhile is one turn
 RESTLESS_SECONDS = 5.0  # of refused commits, after which those whose keys do not stop changing are sent away
 
 
@@ -71,6 +73,7 @@ class TurnLoop:
         self._used = used
         self._reached = reached
         self._number = 0
+        self._under_way = asyncio.Semaphore(TURNS_AT_ONCE)
 
     async def run(self) -> None:
         """Take turns. Raises `Unavailable` (in an ExceptionGroup) when database or broker are lost."""
@@ -82,6 +85,7 @@ class TurnLoop:
                 group.create_task(self._answer(turn))  # (7)(8)
 
     async def _decide_next(self) -> Turn | None:
+        await self._under_way.acquire()
         deliveries = await self._inbox.take(self._turn_max)
         if not deliveries:
             return None
@@ -176,6 +180,7 @@ class TurnLoop:
         await self._outbox.acknowledge(turn.items)  # (8)
         for item in turn.items:
             await self._suspects.release(item.delivery)
+        self._under_way.release()
 
     async def _record_lost(self, turn: Turn, lost: Sequence[Lost]) -> None:
         records = [lost_record(one.item, one.why, {"epoch": turn.epoch, "turn": turn.number}) for one in lost]
