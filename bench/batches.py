@@ -35,7 +35,10 @@ def main(arguments: list[str]) -> None:
         "seconds": options.seconds,
         "content_type": ContentType.CBOR.value,
     }
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=options.workers) as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder,
+        private_stack(Path(folder), workers=options.workers) as stack,
+    ):
         values = [bytes(256)] * options.items
         body = encode(BatchEncryptRequest(key_id=create_key(stack), plaintexts=values), ContentType.CBOR)
         with consumer(stack, "bench.pipe", QUEUE) as (url, pid):

@@ -29,7 +29,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
     load: dict[str, Any] = {"in_flight": options.in_flight, "seconds": options.seconds}
-    with tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder, private_stack(Path(folder), workers=options.workers) as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="kmsq-bench-") as folder,
+        private_stack(Path(folder), workers=options.workers) as stack,
+    ):
         body = encode(EncryptRequest(key_id=create_key(stack), plaintext=bytes(256)), ContentType.JSON)
         with consumer(stack, "bench.echo", QUEUE) as (url, pid):
             echo = Contender("aio-pika echo", Job.of(body, url=url, routing_key=QUEUE, type="Echo", **load), [pid])
