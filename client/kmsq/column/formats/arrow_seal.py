@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from kmsq.column.errors import MalformedTable
+from kmsq.column.formats.arrow_cells import value_type
 from kmsq.column.table import Mode, Seal
 
 KEY: Final = b"kmsq"  # in a field's metadata
@@ -36,7 +37,7 @@ def is_sealed(field: Any) -> bool:
     return KEY in (field.metadata or {})
 
 
-def remembered(schema: Any, like: Any) -> Any:
+def recalled(schema: Any, like: Any) -> Any:
     """Return `schema` with what `like` says of columns of the same name, where nothing is said, and they hold bytes."""
     said = {field.name: field for field in like if is_sealed(field)}
     fields = [
@@ -49,7 +50,7 @@ def remembered(schema: Any, like: Any) -> Any:
 
 
 def _holds_bytes(kind: Any) -> bool:
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    plain = value_type(kind)
     return bool(pa.types.is_binary(plain) or pa.types.is_large_binary(plain) or pa.types.is_binary_view(plain))
 
 

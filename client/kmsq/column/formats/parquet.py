@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from kmsq.column.errors import MalformedTable
 from kmsq.column.formats.arrow_cells import is_supported, value_type
 from kmsq.column.formats.arrow_rows import ArrowRows
-from kmsq.column.formats.arrow_seal import is_sealed, original_field, remembered, seal_of
+from kmsq.column.formats.arrow_seal import is_sealed, original_field, recalled, seal_of
 from kmsq.column.table import Layout
 
 # The writer's names of what a file's metadata calls its compression; others it could not write again.
@@ -89,7 +89,7 @@ class ParquetTable:
         self._file = _opened(path)
         self._schema = self._file.schema_arrow
         if like is not None:
-            self._schema = remembered(self._schema, _opened(like).schema_arrow)
+            self._schema = recalled(self._schema, _opened(like).schema_arrow)
         self.size = int(self._file.metadata.num_rows)
         names = tuple(self._schema.names)
         if len(set(names)) != len(names):
